@@ -1,0 +1,40 @@
+# make train | test | test-full | check | format | doctor; only Python 3.11 is needed beforehand
+PYTHON ?= python3.11
+BIN := .venv/bin
+BUNDLE ?= lung_ct_resnet3d
+CODE := common tests benchmarks $(wildcard bundles/*/scripts)
+
+.PHONY: train test test-full check format doctor
+
+train: .venv/ready
+	$(BIN)/python -m monai.bundle run --config_file bundles/$(BUNDLE)/configs/train.json
+
+test: .venv/ready-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+test-full: .venv/ready-dev
+	$(BIN)/python -m pytest
+
+check: .venv/ready-dev
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy common
+	for bundle in bundles/*/; do (cd $$bundle && ../../$(BIN)/mypy --config-file ../../pyproject.toml scripts) || exit 1; done
+
+format: .venv/ready-dev
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+doctor: .venv/ready
+	$(BIN)/python -m common doctor
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/ready: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements.txt
+	touch $@
+
+.venv/ready-dev: requirements-dev.txt requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -r requirements-dev.txt
+	touch .venv/ready $@

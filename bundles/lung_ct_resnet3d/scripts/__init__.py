@@ -1,0 +1,1 @@
+"""Code of the bundle ``lung_ct_resnet3d``."""

@@ -1,0 +1,1 @@
+"""Commands of ``python -m common``; no bundle imports them."""

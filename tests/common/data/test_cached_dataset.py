@@ -1,0 +1,73 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from monai.data import Dataset
+from monai.transforms import Compose, EnsureTyped, LoadImaged, RandGaussianNoised, ScaleIntensityRanged
+
+from common.data.cached_dataset import CachedDataset
+from common.transforms import CaseSeeded
+
+
+@pytest.fixture
+def item(tmp_path: Path) -> dict:
+    np.save(tmp_path / "a.npy", np.arange(8.0).reshape(2, 2, 2))
+    return {"image": str(tmp_path / "a.npy"), "id": "a", "group": "g", "section": "training", "label": 1, "age": None}
+
+
+def pipeline(high: float = 8.0, noise: float | None = None) -> Compose:
+    steps = [
+        LoadImaged("image", ensure_channel_first=False, image_only=True),
+        ScaleIntensityRanged("image", 0, high, 0, 1),
+        EnsureTyped("image", track_meta=False),
+    ]
+    return Compose(steps + ([CaseSeeded([RandGaussianNoised("image", prob=1.0, std=noise)])] if noise else []))
+
+
+def files(folder: Path) -> int:
+    return len(list((folder / "cache").glob("*.pt")))
+
+
+def test_a_second_use_is_a_hit(tmp_path: Path, item: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = CachedDataset([item], pipeline(), str(tmp_path / "cache"))[0]
+    monkeypatch.setattr(LoadImaged, "__call__", lambda *_: pytest.fail("the file was read again"))
+    second = CachedDataset([item], pipeline(), str(tmp_path / "cache"))[0]
+    assert torch.equal(first["image"], second["image"])
+    assert files(tmp_path) == 1
+
+
+def test_random_transforms_and_labels_do_not_miss(tmp_path: Path, item: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    CachedDataset([item], pipeline(), str(tmp_path / "cache"))[0]
+    monkeypatch.setattr(LoadImaged, "__call__", lambda *_: pytest.fail("the file was read again"))
+    moved = item | {"section": "test", "label": 0, "id": "b"}
+    again = CachedDataset([moved], pipeline(noise=0.1), str(tmp_path / "cache"))[0]
+    assert (again["section"], again["label"], again["id"]) == ("test", 0, "b")
+
+
+def test_other_settings_or_an_edited_file_miss(tmp_path: Path, item: dict) -> None:
+    CachedDataset([item], pipeline(), str(tmp_path / "cache"))[0]
+    assert CachedDataset([item], pipeline(4.0), str(tmp_path / "cache"))[0]["image"].max() == 7 / 4
+    assert files(tmp_path) == 2
+    np.save(item["image"], np.zeros((2, 2, 2)))
+    os.utime(item["image"], (0, 0))
+    assert CachedDataset([item], pipeline(), str(tmp_path / "cache"))[0]["image"].max() == 0
+    assert files(tmp_path) == 3
+
+
+def test_entries_that_cannot_be_batched_stay_behind(tmp_path: Path, item: dict) -> None:
+    result = CachedDataset([item], pipeline(), str(tmp_path / "cache"), keys=["image"])[0]
+    assert set(result) == {"image", "id", "group", "section", "label"}
+
+
+def test_filling_equals_lazy_use(tmp_path: Path, item: dict) -> None:
+    filled = CachedDataset([item], pipeline(), str(tmp_path / "cache"), fill_workers=1)
+    assert files(tmp_path) == 1
+    assert torch.equal(filled[0]["image"], torch.as_tensor(Dataset([item], pipeline())[0]["image"]))
+
+
+def test_a_broken_file_is_named_by_case(tmp_path: Path, item: dict) -> None:
+    Path(item["image"]).write_bytes(b"no image")
+    with pytest.raises(RuntimeError, match="case a cannot be preprocessed"):
+        CachedDataset([item], pipeline(), str(tmp_path / "cache"))[0]
