@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .ct_labels import class_numbers, match_rows, read_labels
-from .ct_scan import scan_ct
+from .ct_scan import LOOKUP_KEYS, find_ct
 from .datalist import SECTIONS, write_datalist
 from .splits import split_by_group
 
@@ -50,16 +48,14 @@ def datalist_ct(
         ValueError: unusable volumes, labels without images or the reverse, an ambiguous id, several series in a folder
             without a choice, a group in two sections, or too few groups for the split.
     """
-    items = scan_ct(source, progress)
-    if labels is None:
-        cases = _usable(items, skip_broken, str(source))
-        sections, names = {"test": cases}, {}
-    else:
-        cases, names = _label(items, read_labels(labels), str(source), skip_broken)
+    items = find_ct(source, progress)
+    cases = _usable(items, skip_broken, str(source))
+    names: dict[int, str] = {}
+    sections = {"test": cases}
+    if labels is not None:
+        cases, names = _label(items, read_labels(labels), str(source))
         sections = _split(cases, validation, test, seed)
-    for case in cases:
-        for key in ("place", "series"):
-            case.pop(key)
+    sections = {key: [_without_lookup(case) for case in sections[key]] for key in SECTIONS if sections.get(key)}
     description = f"CT volumes of {os.path.basename(os.path.abspath(source))}"
     extra = {"modality": {"0": "CT"}, "seed": seed}
     return write_datalist(dataset_dir, os.path.basename(os.path.abspath(source)), description, names, sections, extra)
@@ -68,7 +64,9 @@ def datalist_ct(
 def _usable(items: Sequence[dict[str, Any]], skip_broken: bool, source: str) -> list[dict[str, Any]]:
     broken = [item for item in items if "error" in item]
     if broken and not skip_broken:
-        listed = " | ".join(f"{item['id']}: {item['error']}" for item in broken[:5]) + (" ..." if len(broken) > 5 else "")
+        listed = " | ".join(f"{item['id']}: {item['error']}" for item in broken[:5]) + (
+            " ..." if len(broken) > 5 else ""
+        )
         raise ValueError(
             f"datalist_ct: {len(broken)} of {len(items)} volumes under {source!r} are unusable ({listed}); repair or "
             "move them, or leave them out with --skip_broken."
@@ -81,19 +79,56 @@ def _usable(items: Sequence[dict[str, Any]], skip_broken: bool, source: str) -> 
 
 
 def _label(
-    items: list[dict[str, Any]], rows: Sequence[Mapping[str, str]], source: str, skip_broken: bool
+    items: Sequence[dict[str, Any]], rows: Sequence[Mapping[str, str]], source: str
 ) -> tuple[list[dict[str, Any]], dict[int, str]]:
     """Give each usable item its row; refuse what is left over on either side."""
-    usable = _usable(items, True, source) if skip_broken else items
-    broken = [item for item in items if "error" in item] if skip_broken else []
-    rows = _without_broken(rows, usable, broken, source)
-    row_of = match_rows(rows, usable, source)
-    if bare := [item["id"] for k, item in enumerate(usable) if k not in row_of]:
+    row_of = match_rows(rows, items, source)
+    usable = [k for k, item in enumerate(items) if "error" not in item]
+    if bare := [items[k]["id"] for k in usable if k not in row_of]:
         listed = ", ".join(map(repr, bare[:5])) + (" ..." if len(bare) > 5 else "")
         raise ValueError(
-            f"datalist_ct: images {listed} under {source!r} have no row in the labels ({len(bare)} of {len(usable)}); "
+            f"datalist_ct: {len(bare)} of {len(usable)} images under {source!r} have no row in the labels ({listed}); "
             "add the rows or move the images away."
         )
-    cases = _usable(usable, False, source)
-    numbers, names = class_numbers([row_of[k]["label"] for k in range(len(cases))])
-    return [_merge(case, row_of[k], numbers[k]) for k, case in enumerate(cases)], names
+    numbers, names = class_numbers([row_of[k]["label"] for k in usable])
+    return [_merge(items[k], row_of[k], number) for k, number in zip(usable, numbers, strict=True)], names
+
+
+def _merge(item: Mapping[str, Any], row: Mapping[str, str], label: int) -> dict[str, Any]:
+    covariates = {key: _value(text) for key, text in row.items() if key not in ("id", "label", "group", "section")}
+    group = row.get("group") or item["group"]
+    return {**item, **covariates, "label": label, "group": group, "section": row.get("section", "")}
+
+
+def _value(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _split(
+    cases: Sequence[dict[str, Any]], validation: float, test: float, seed: int
+) -> dict[str, list[dict[str, Any]]]:
+    """Honour the sections given by hand, let their groups follow, and split the rest."""
+    section_of = {case["group"]: case["section"] for case in cases if case["section"]}
+    free = [case for case in cases if case["group"] not in section_of]
+    if len(free) > 1 and len({case["group"] for case in free}) == 1:
+        raise ValueError(
+            f"datalist_ct: all {len(free)} cases to split have the group {free[0]['group']!r} (the PatientID, where the "
+            "labels give none); add a column `group` or `section` to the labels."
+        )
+    sections: dict[str, list[dict[str, Any]]] = {key: [] for key in SECTIONS}
+    for case in cases:
+        if case["group"] in section_of:
+            sections[case["section"] or section_of[case["group"]]].append(case)
+    if free:
+        fractions = (1 - validation - test, validation, test)
+        parts = split_by_group([case["label"] for case in free], [case["group"] for case in free], fractions, seed)
+        for key, part in zip(SECTIONS, parts, strict=True):
+            sections[key] += [free[k] for k in part]
+    return sections
+
+
+def _without_lookup(case: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in case.items() if key not in LOOKUP_KEYS}

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .ct_scan import LOOKUP_KEYS
 from .datalist import PATH_KEYS, SECTIONS
 from .volume_header import volume_suffix
 
 __all__ = ["class_numbers", "match_rows", "read_labels"]
 
-_RESERVED = {*PATH_KEYS, "error", "place"}
+_RESERVED = {*PATH_KEYS, *LOOKUP_KEYS, "error"}
 
 
 def read_labels(file: str | os.PathLike[str]) -> list[dict[str, str]]:
@@ -78,7 +79,7 @@ def match_rows(
 
     Args:
         rows: from :func:`read_labels`.
-        items: from :func:`scan_ct`.
+        items: from :func:`find_ct`; a row that fits only items with an `error` is left out.
         source: the folder scanned, for messages.
 
     Returns:
@@ -95,14 +96,15 @@ def match_rows(
         fits: list[int] = next((kind[name] for kind in keys if name in kind), [])
         if not fits:
             lost.append(row["id"])
-        elif len(fits) > 1:
+            continue
+        fits = [k for k in fits if "error" not in items[k]]
+        if len(fits) > 1:
             _refuse_choice(row["id"], [items[k] for k in fits])
-        elif fits[0] in found:
+        if fits and fits[0] in found:
             raise ValueError(
                 f"labels: rows {found[fits[0]]['id']!r} and {row['id']!r} both name {items[fits[0]]['id']!r}; keep one."
             )
-        else:
-            found[fits[0]] = row
+        found |= {k: row for k in fits}
     if lost:
         raise ValueError(
             f"labels: {_listed(lost)} without an image under {source!r} ({len(lost)} of {len(rows)} rows); "
@@ -133,15 +135,17 @@ def _keys(items: Sequence[Mapping[str, Any]]) -> list[dict[str, list[int]]]:
     return [
         table(item["id"] for item in items),
         table(item["place"] for item in items),
-        table(item["series"] for item in items),
+        table(item["series_uid"] for item in items),
         table(stem[: len(stem) - len(volume_suffix(stem))] for stem in stems),
     ]
 
 
 def _refuse_choice(name: str, fits: Sequence[Mapping[str, Any]]) -> None:
-    listed = ", ".join(f"{item['id']}" + (f" (unusable: {item['error']})" if "error" in item else "") for item in fits)
+    listed = ", ".join(item["id"] for item in fits)
     if len({item["place"] for item in fits}) == 1:
-        raise ValueError(f"labels: folder {name!r} holds several series, and none is chosen: {listed}; name one of these.")
+        raise ValueError(
+            f"labels: folder {name!r} holds several series, and none is chosen: {listed}; name one of these."
+        )
     raise ValueError(f"labels: id {name!r} is ambiguous, it fits {listed}; name one of these.")
 
 

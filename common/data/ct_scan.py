@@ -12,7 +12,10 @@ from .dicom_problems import problems
 from .dicom_series import DicomSeries, scan_dicom_files, walk_files
 from .volume_header import VOLUME_SUFFIXES, volume_problem, volume_suffix
 
-__all__ = ["scan_ct"]
+__all__ = ["LOOKUP_KEYS", "find_ct", "scan_ct"]
+
+# What find_ct adds to an item, so that a case can be found by another name than its id.
+LOOKUP_KEYS = ("place", "series_uid")
 
 
 def scan_ct(source: str | os.PathLike[str], progress: bool = False) -> list[dict[str, Any]]:
@@ -26,12 +29,16 @@ def scan_ct(source: str | os.PathLike[str], progress: bool = False) -> list[dict
         Items in order of `id`. `id` is the path relative to `source` without suffix (with it where two files would
         share an id); of a DICOM series its folder, with ``#<SeriesInstanceUID>`` where the folder holds several.
         `image` is an absolute path or, for DICOM, the list of files in slice order; `group` is the PatientID, else
-        `id`; `label` is -1; `error` says why a volume cannot be used. `series` is the SeriesInstanceUID, `place` the
-        relative path of the file or folder: both only serve to find a case by another name.
+        `id`; `section` is test and `label` -1; `error` is there, and says why, only if a volume cannot be used.
 
     Raises:
         FileNotFoundError: `source` does not exist or holds no volume.
     """
+    return [{key: item[key] for key in item if key not in LOOKUP_KEYS} for item in find_ct(source, progress)]
+
+
+def find_ct(source: str | os.PathLike[str], progress: bool = False) -> list[dict[str, Any]]:
+    """Do the work of :func:`scan_ct`; items also have `place` (relative path) and `series_uid`."""
     root, paths = _files(source)
     volumes, dicoms = [], []
     for path in tqdm(paths, desc="looking for volumes", unit="file", disable=not progress):
@@ -41,7 +48,9 @@ def scan_ct(source: str | os.PathLike[str], progress: bool = False) -> list[dict
             dicoms.append(path)
     items = _series_items(scan_dicom_files(dicoms, progress), root)
     taken = Counter(item["id"] for item in items) + Counter(_place(path, root, cut=True) for path in volumes)
-    items += [_volume_item(path, root, taken) for path in tqdm(volumes, "volume headers", disable=not progress)]
+    items += [
+        _volume_item(path, root, taken) for path in tqdm(volumes, "volume headers", disable=not (progress and volumes))
+    ]
     if not items:
         raise FileNotFoundError(
             f"scan_ct: {os.fspath(source)!r} holds no DICOM series and no file of type {', '.join(VOLUME_SUFFIXES)}; "
@@ -70,7 +79,8 @@ def _place(path: str, root: str, cut: bool = False) -> str:
 def _volume_item(path: str, root: str, taken: Counter[str]) -> dict[str, Any]:
     name = _place(path, root, cut=True)
     name = _place(path, root) if taken[name] > 1 else name
-    item = {"id": name, "image": path, "group": name, "label": -1, "place": _place(path, root), "series": ""}
+    item = {"id": name, "image": path, "group": name, "section": "test", "label": -1}
+    item |= {"place": _place(path, root), "series_uid": ""}
     problem = volume_problem(path)
     return item | {"error": problem} if problem else item
 
@@ -81,8 +91,12 @@ def _series_items(found: list[DicomSeries], root: str) -> list[dict[str, Any]]:
     for k, series in enumerate(found):
         place = _place(series.folder, root)
         name = place if in_folder[series.folder] == 1 else f"{place}#{series.uid or k}"
-        item: dict[str, Any] = {"id": name, "image": series.paths or [series.folder], "group": series.patient_id or name}
-        item |= {"label": -1, "place": place, "series": series.uid}
+        item: dict[str, Any] = {
+            "id": name,
+            "image": series.paths or [series.folder],
+            "group": series.patient_id or name,
+        }
+        item |= {"section": "test", "label": -1, "place": place, "series_uid": series.uid}
         if texts := problems(series):
             item["error"] = "; ".join(texts)
         items.append(item)

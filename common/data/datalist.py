@@ -44,7 +44,9 @@ def load_datalist(
     present = [name for name in SECTIONS if name in content]
     for name in present if sections is None else sections:
         if name not in present:
-            raise ValueError(f"load_datalist: section {name!r} is not in {file}, which has {present}; take one of those.")
+            raise ValueError(
+                f"load_datalist: section {name!r} is not in {file}, which has {present}; take one of those."
+            )
     datalist = {name: [_complete(entry, name, k) for k, entry in enumerate(content[name])] for name in present}
     _check(datalist, content.get("labels") or {}, path_keys, str(file))
     wanted = {name: datalist[name] for name in (present if sections is None else sections)}
@@ -87,23 +89,31 @@ def write_datalist(
     _check(datalist, {str(key): text for key, text in names.items()}, path_keys, str(file))
     for section, k, item in _entries(datalist):
         if item.get("error"):
-            raise ValueError(f"write_datalist: {section}[{k}] {item['id']!r} is unusable ({item['error']}); leave it out.")
+            raise ValueError(
+                f"write_datalist: {section}[{k}] {item['id']!r} is unusable ({item['error']}); leave it out."
+            )
     _to_absolute(datalist, path_keys, file)
     header = {"name": name, "description": description, "labels": {str(key): text for key, text in names.items()}}
-    cases = {key: [_relative(item, file.parent, path_keys) for item in datalist[key]] for key in SECTIONS if key in datalist}
+    cases = {
+        key: [_relative(item, file.parent, path_keys) for item in datalist[key]] for key in SECTIONS if key in datalist
+    }
     with atomic_path(file) as temporary:
         temporary.write_text(json.dumps({**header, **(extra or {}), **cases}, indent=1) + "\n", encoding="utf-8")
     return file
 
 
-def summarise(datalist: Mapping[str, Sequence[Mapping[str, Any]]], labels: Mapping[Any, str] | Sequence[str] = ()) -> str:
+def summarise(
+    datalist: Mapping[str, Sequence[Mapping[str, Any]]], labels: Mapping[Any, str] | Sequence[str] = ()
+) -> str:
     """Tabulate cases, groups and cases of each class by section.
 
     Args:
         datalist: items by section, from :func:`load_datalist`.
         labels: name of each class, as for :func:`write_datalist`.
     """
-    names = dict(enumerate(labels)) if isinstance(labels, Sequence) else {int(key): text for key, text in labels.items()}
+    names = (
+        dict(enumerate(labels)) if isinstance(labels, Sequence) else {int(key): text for key, text in labels.items()}
+    )
     counts = {name: Counter(item.get("label", -1) for item in items) for name, items in datalist.items()}
     if any(-1 in count for count in counts.values()):
         names[-1] = "unlabelled"
@@ -112,7 +122,9 @@ def summarise(datalist: Mapping[str, Sequence[Mapping[str, Any]]], labels: Mappi
         groups = len({item.get("group", (name, k)) for k, item in enumerate(items)})
         rows.append([name, str(len(items)), str(groups), *(str(counts[name][key]) for key in names)])
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    cells = ([row[0].ljust(widths[0]), *(text.rjust(w) for text, w in zip(row[1:], widths[1:], strict=True))] for row in rows)
+    cells = (
+        [row[0].ljust(widths[0]), *(text.rjust(w) for text, w in zip(row[1:], widths[1:], strict=True))] for row in rows
+    )
     return "\n".join("  ".join(row) for row in cells)
 
 
@@ -159,7 +171,9 @@ def _check(
     for section, k, item in _entries(datalist):
         place = f"{section}[{k}] of {file}"
         if bad := [key for key in (*item, *path_keys) if key.startswith("image_")]:
-            raise ValueError(f"datalist: key {bad[0]!r} in {place} begins with 'image_', which MONAI reserves; rename it.")
+            raise ValueError(
+                f"datalist: key {bad[0]!r} in {place} begins with 'image_', which MONAI reserves; rename it."
+            )
         if not any(key in item for key in path_keys):
             raise ValueError(f"datalist: {place} has none of the path keys {list(path_keys)}; add one.")
         if item["id"] in ids:

@@ -2,18 +2,25 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
 from pydicom.pixels import get_decoder
-from pydicom.uid import UID
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from .dicom_header import DicomSlice
 from .dicom_series import DicomSeries
 
 __all__ = ["problems"]
 
+_UNCOMPRESSED = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian}
 # Family of all Secondary Capture storage classes: single frame, multi-frame byte, word, colour.
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _SAME_POSITION_MM = 0.02
@@ -84,7 +91,7 @@ def _unfit_pixels(slices: Sequence[DicomSlice]) -> list[str]:
                 f"compression {UID(syntax).name} has no decoder here: decompress the files (gdcmconv --raw, dcmdjpeg) "
                 "or install a pydicom plugin for it"
             )
-    cut = [one for one in slices if not UID(one.transfer_syntax).is_compressed and one.file_bytes < _pixel_bytes(one)]
+    cut = [one for one in slices if one.transfer_syntax in _UNCOMPRESSED and one.file_bytes < _pixel_bytes(one)]
     if cut:
         found.append(f"truncated file {_names(cut)}")
     return found
@@ -92,11 +99,11 @@ def _unfit_pixels(slices: Sequence[DicomSlice]) -> list[str]:
 
 @cache
 def _decodable(transfer_syntax: str) -> bool:
-    if not UID(transfer_syntax).is_compressed:
+    if transfer_syntax in _UNCOMPRESSED or transfer_syntax == DeflatedExplicitVRLittleEndian:
         return True
     try:
         return bool(get_decoder(transfer_syntax).is_available)
-    except NotImplementedError:
+    except (NotImplementedError, ValueError):  # no transfer syntax that pydicom knows
         return False
 
 
@@ -135,10 +142,10 @@ def _mixed(slices: Sequence[DicomSlice]) -> list[str]:
 
 
 def _minority(
-    slices: Sequence[DicomSlice], value: Callable[[DicomSlice], Hashable], tolerance: float
+    slices: Sequence[DicomSlice], value: Callable[[DicomSlice], tuple[float, ...]], tolerance: float
 ) -> list[DicomSlice]:
     common = Counter(value(one) for one in slices).most_common(1)[0][0]
-    return [one for one in slices if np.abs(np.subtract(value(one), common)).max() > tolerance]  # type: ignore[arg-type]
+    return [one for one in slices if np.abs(np.subtract(value(one), common)).max() > tolerance]
 
 
 def _uneven(series: DicomSeries) -> list[str]:

@@ -20,7 +20,7 @@ __all__ = ["DicomSeriesReader"]
 _PIXELS = Tag("PixelData")
 _READ_TAGS = [*HEADER_TAGS, Tag("PhotometricInterpretation"), Tag("PlanarConfiguration"), _PIXELS]
 _PLANE_PADDING = 144
-_PLAIN = {ExplicitVRLittleEndian, ImplicitVRLittleEndian}
+_LITTLE_ENDIAN = {ExplicitVRLittleEndian, ImplicitVRLittleEndian}
 
 
 class DicomSeriesReader(ImageReader):
@@ -146,22 +146,24 @@ def _read_file(path: str) -> pydicom.Dataset:
     except FileNotFoundError:
         raise FileNotFoundError(f"DicomSeriesReader: file {path!r} does not exist; make the datalist again.") from None
     except Exception as error:  # pydicom raises many types on damaged bytes
-        raise ValueError(f"DicomSeriesReader: file {path!r} is no readable DICOM ({error}); replace it.") from error
+        raise ValueError(f"DicomSeriesReader: file {path!r} is no readable DICOM ({error}); replace it.") from None
 
 
 def _stored_values(ds: pydicom.Dataset, one: DicomSlice) -> np.ndarray:
     """Decode the pixels of one slice to `(Rows, Columns)` numbers."""
     try:
-        return _plain_pixels(ds, one) if one.transfer_syntax in _PLAIN else ds.pixel_array
+        return _plain_pixels(ds, one) if one.transfer_syntax in _LITTLE_ENDIAN else ds.pixel_array
     except Exception as error:  # each decoder has exceptions of its own
         reason = str(error).partition("\n")[0]
         raise ValueError(
             f"DicomSeriesReader: pixels of {one.path!r} cannot be decoded ({reason}); replace or decompress the file."
-        ) from error
+        ) from None
 
 
 def _plain_pixels(ds: pydicom.Dataset, one: DicomSlice) -> np.ndarray:
     """View uncompressed little-endian pixels without a copy; bits that are not stored are cut off."""
+    if _PIXELS not in ds:
+        raise ValueError("there are none")
     if one.bits_allocated not in (8, 16, 32):
         raise ValueError(f"BitsAllocated is {one.bits_allocated}, not 8, 16 or 32")
     dtype = f"<{'i' if one.signed else 'u'}{one.bits_allocated // 8}"

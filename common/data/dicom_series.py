@@ -93,7 +93,7 @@ def scan_dicom_files(paths: Iterable[str], progress: bool = False) -> list[Dicom
     """
     slices: list[DicomSlice] = []
     unreadable: dict[str, list[str]] = defaultdict(list)
-    for path in tqdm(paths, desc="DICOM headers", unit="file", disable=not progress):
+    for path in tqdm(paths, desc="DICOM headers", unit="file", disable=not progress or not paths):
         try:
             one = read_slice(path)
         except Exception as error:  # pydicom raises many types on damaged bytes: all mean "unreadable"

@@ -10,9 +10,7 @@ __all__ = ["grouped_folds", "split_by_group"]
 _MAX_FOLDS = 20
 
 
-def grouped_folds(
-    labels: Sequence[int], groups: Sequence[Hashable], num_folds: int, seed: int = 0
-) -> list[np.ndarray]:
+def grouped_folds(labels: Sequence[int], groups: Sequence[Hashable], num_folds: int, seed: int = 0) -> list[np.ndarray]:
     """Cut cases into folds of similar size and mix of classes; a group is never cut.
 
     Args:
@@ -62,8 +60,9 @@ def split_by_group(
         raise ValueError(f"split_by_group: fractions are {list(fractions)}; they must be >= 0 and sum to 1.")
     wanted = sum(fraction > 0 for fraction in fractions)
     _check_groups(y, codes, wanted)
-    parts = [np.empty(0, dtype=np.int64) for _ in fractions]
-    left, share = np.arange(len(y)), 1.0
+    parts: list[np.ndarray] = [np.empty(0, dtype=np.int64) for _ in fractions]
+    left: np.ndarray = np.arange(len(y))
+    share = 1.0
     order = sorted((k for k in range(len(fractions)) if fractions[k] > 0), key=lambda k: fractions[k])
     for k in order[:-1]:
         # Keep at least one group of every class for each part that is still to come.

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import nibabel
 import nrrd
@@ -44,7 +45,7 @@ def _shape_problem(shape: Sequence[int]) -> str:
     return ""
 
 
-def _spacing_problem(spacing_mm: Sequence[float]) -> str:
+def _spacing_problem(spacing_mm: np.ndarray) -> str:
     spacing = np.asarray(spacing_mm, dtype=float)
     text = " x ".join(f"{value:.4g}" for value in spacing)
     if not np.isfinite(spacing).all() or spacing.min() < _SPACING_MM[0] or spacing.max() > _SPACING_MM[1]:
@@ -55,7 +56,7 @@ def _spacing_problem(spacing_mm: Sequence[float]) -> str:
 
 
 def _nifti(path: str) -> tuple[Sequence[int], np.ndarray, str]:
-    image = nibabel.load(path)
+    image: Any = nibabel.load(path)
     affine, dtype = image.affine, image.get_data_dtype()
     problem = "" if dtype.kind in "iuf" else f"voxels of type {dtype} are no numbers"
     if not problem and abs(np.linalg.det(affine[:3, :3])) < 1e-9:

@@ -21,10 +21,14 @@ class CaseSeeded(Compose, RandomizableTrait):
         transforms: random dictionary transforms.
         seed: seed of the run.
         id_key: key of the case's name.
+        lazy: join neighbouring spatial transforms into one resampling (3-D only: MONAI 1.6.1 fails on 2-D data when a
+            random transform is skipped).
     """
 
-    def __init__(self, transforms: Sequence[Callable], seed: int = 0, id_key: str = "id") -> None:
-        super().__init__(transforms)
+    def __init__(
+        self, transforms: Sequence[Callable], seed: int = 0, id_key: str = "id", lazy: bool | None = False
+    ) -> None:
+        super().__init__(transforms, lazy=lazy)
         self.seed = seed
         self.id_key = id_key
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # persistent workers see the change too

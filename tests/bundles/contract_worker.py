@@ -98,7 +98,9 @@ def load() -> None:
     arguments.write_text(json.dumps({"bundle_root": os.path.abspath(ROOT)}))
     folder, name = os.path.split(os.path.abspath(ROOT))
     for kind in ("train", "inference"):
-        net = monai.bundle.load(name, bundle_dir=folder, workflow_type=kind, source="monaihosting", args_file=str(arguments))
+        net = monai.bundle.load(
+            name, bundle_dir=folder, workflow_type=kind, source="monaihosting", args_file=str(arguments)
+        )
         own = torch.load(WEIGHTS, weights_only=True)
         assert all(torch.equal(value, own[key]) for key, value in net.state_dict().items()), "load() gave other weights"
 

@@ -124,7 +124,11 @@ def test_metadata_has_every_required_key_and_its_changelog(bundle: str) -> None:
     assert metadata["version"] in metadata["changelog"]
     assert metadata["schema"].endswith("meta_schema_20240725.json")
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements.txt").read_text(), re.M))
-    versions = {"monai": metadata["monai_version"], "torch": metadata["pytorch_version"], "numpy": metadata["numpy_version"]}
+    versions = {
+        "monai": metadata["monai_version"],
+        "torch": metadata["pytorch_version"],
+        "numpy": metadata["numpy_version"],
+    }
     for name, version in (versions | metadata["required_packages_version"]).items():
         assert pins[name] == version, name
     assert set(metadata["network_data_format"]["inputs"]) == {"image"}

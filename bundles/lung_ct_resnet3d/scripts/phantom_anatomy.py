@@ -240,7 +240,7 @@ def _draw_lung_tree(
     leaves = np.ones(len(nodes))
     for child in range(len(nodes) - 1, 0, -1):  # parents precede their children
         leaves[parents[child]] += leaves[child] if child else 0
-    radii = np.clip(0.62 * leaves**0.36, None, 5.5)
+    radii = np.clip(0.62 * leaves**0.36, None, 5.5) * traits.vessel_scale
     for child in range(1, len(nodes)):
         start, stop = nodes[parents[child]], nodes[child]
         radius = min(radii[parents[child]], 1.4 * radii[child]), radii[child]

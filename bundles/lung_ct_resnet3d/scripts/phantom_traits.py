@@ -78,6 +78,7 @@ class Traits:
         gravity_hu: rise of lung density from the top to the bottom side of the lying patient.
         texture_hu: standard deviation of fine lung texture.
         vessels: number of end branches of the vessel tree per lung.
+        vessel_scale: calibre of the vessels of the lung.
         stomach_gas_mm: radius of a gas bubble under the left diaphragm, 0 for none.
         prone: lying face down (gravity and couch on the anterior side).
         couch: whether the couch is in the field.
@@ -93,6 +94,7 @@ class Traits:
     gravity_hu: float = 50.0
     texture_hu: float = 18.0
     vessels: int = 380
+    vessel_scale: float = 1.0
     stomach_gas_mm: float = 0.0
     prone: bool = False
     couch: bool = True
@@ -116,7 +118,7 @@ class Findings:
     """
 
     opacities: int = 0
-    opacity_mm: tuple[float, float] = (9.0, 22.0)
+    opacity_mm: tuple[float, float] = (12.0, 26.0)
     consolidation: float = 0.3
     nodules: int = 0
     scars: int = 0
@@ -204,20 +206,21 @@ def draw_case(rng: np.random.Generator, label: int, settings: PhantomSettings) -
         gravity_hu=between(20, 90),
         texture_hu=between(12, 34),
         vessels=int(rng.integers(240, 520)),
+        vessel_scale=between(0.7, 1.7),
         stomach_gas_mm=sometimes(0.6, 12, 26),
         prone=bool(rng.random() < 0.25),
         couch=bool(rng.random() < 0.85),
     )
-    opacities = int(rng.integers(2, 6))
+    opacities = int(rng.integers(3, 7))
     findings = Findings(
         opacities=opacities if label else 0,
-        consolidation=between(0.1, 0.5),
+        consolidation=between(0.15, 0.6),
         nodules=int(rng.integers(0, 5)),
         scars=int(rng.integers(0, 7)),
-        emphysema=sometimes(0.3, 0.2, 1.0),
-        atelectasis_hu=sometimes(0.75, 80, 550),
-        atelectasis_mm=between(4, 14),
-        haze_hu=sometimes(0.5, 30, 220),
+        emphysema=sometimes(0.4, 0.2, 1.0),
+        atelectasis_hu=sometimes(0.8, 100, 750),
+        atelectasis_mm=between(5, 22),
+        haze_hu=sometimes(0.6, 40, 350),
     )
     scan = Scan(
         noise_hu=between(*settings.noise_range_hu),

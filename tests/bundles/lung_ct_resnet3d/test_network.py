@@ -82,5 +82,5 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_network_and_preprocessing_are_the_same_in_training_and_inference() -> None:
     train, inference = (json.loads((CONFIGS / f"{name}.json").read_text()) for name in ("train", "inference"))
     shared = set(train) & set(inference) - {"datalist", "network", "initialize", "run"}
-    assert {"network_def", "load_transforms", "clip_transforms", "window_hu", "image_size"} <= shared
+    assert {"network_def", "load_transforms", "final_transforms", "window_hu", "image_size"} <= shared
     assert {name for name in shared if train[name] != inference[name]} == set()

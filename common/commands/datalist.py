@@ -1,0 +1,63 @@
+"""Write ``dataset.json`` for the layouts in which data come."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..data.ct import datalist_ct
+from ..data.datalist import load_datalist, load_labels, summarise
+from ..data.medmnist import datalist_medmnist
+
+__all__ = ["DATALISTS", "ct", "medmnist"]
+
+
+def ct(
+    source: str,
+    dataset_dir: str,
+    labels: str | None = None,
+    validation: float = 0.15,
+    test: float = 0.15,
+    seed: int = 0,
+    skip_broken: bool = False,
+) -> None:
+    """Scan a folder of CT volumes (DICOM series, NIfTI, NRRD, npy), split them and write the datalist.
+
+    Args:
+        source: folder to scan, headers only.
+        dataset_dir: folder for dataset.json; the volumes stay where they are.
+        labels: csv with the columns id and label, and optionally group, section and covariates; an id is the path of
+            a file or folder relative to source, a file name without suffix, or a SeriesInstanceUID. Without labels all
+            cases go unlabelled into the test section.
+        validation: share of the cases for validation.
+        test: share of the cases for test.
+        seed: seed of the split by patient, stratified by label.
+        skip_broken: leave unusable volumes out, each with a line, where they would be refused.
+    """
+    options = {"labels": labels, "validation": validation, "test": test, "seed": seed, "skip_broken": skip_broken}
+    _report(datalist_ct(str(source), str(dataset_dir), **options, progress=True))  # type: ignore[arg-type]
+
+
+def medmnist(
+    source: str,
+    dataset_dir: str,
+    sections: Sequence[str] | str | None = None,
+    labels: Sequence[str] | str | None = None,
+) -> None:
+    """Write the official split of a MedMNIST 3-D file as NIfTI volumes with their datalist.
+
+    Args:
+        source: the .npz file; its md5 is checked when its name is one of the published files.
+        dataset_dir: folder for dataset.json and the volumes.
+        sections: which of training,validation,test; all that the file has by default.
+        labels: names of the classes in order (benign,malignant), for a file that is not one of the published ones.
+    """
+    _report(datalist_medmnist(str(source), str(dataset_dir), sections, labels, progress=True))
+
+
+DATALISTS = {"ct": ct, "medmnist": medmnist}
+
+
+def _report(file: str | os.PathLike[str]) -> None:
+    folder = Path(file).parent
+    print(summarise(load_datalist(folder), load_labels(folder)))
+    print(f"written: {file}")
