@@ -126,7 +126,8 @@ def _pool(root: Path, folds: int, protocol: str) -> None:
 
 
 def _collect(root: Path, folds: int, name: str) -> tuple[list[dict[str, Any]], list[str]]:
-    rows, class_names = [], []
+    rows: list[dict[str, Any]] = []
+    class_names: list[str] = []
     for k in range(folds):
         part, class_names = read_predictions(root / f"fold{k}" / name)
         rows += [row | {"section": f"fold{k}"} for row in part]

@@ -85,6 +85,11 @@ class DicomSlice:
     converted: bool
     file_bytes: int
 
+    @property
+    def is_image(self) -> bool:
+        """Whether this is an image, not a report, structure set or presentation state."""
+        return any(self.shape) or bool(self.position_mm) or self.modality == "CT"
+
 
 def is_dicom_file(path: str | os.PathLike[str]) -> bool:
     """Tell a DICOM file by its magic word, or by its suffix where a file has no preamble."""
@@ -113,17 +118,19 @@ def read_slice(path: str) -> DicomSlice | None:
         ds = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=HEADER_TAGS, force=True)
         size = os.fstat(file.fileno()).st_size
     one = slice_from_dataset(ds, path, size)
-    if not (one.modality or one.sop_class or any(one.shape)):
-        raise ValueError("no DICOM header")  # force=True makes pydicom accept any bytes
-    no_image = not any(one.shape) and not one.position_mm and one.modality != "CT"
-    return None if no_image else one
+    return one if one.is_image else None
 
 
 def slice_from_dataset(ds: pydicom.Dataset, path: str, file_bytes: int) -> DicomSlice:
     """Collect the facts of a header that was read from a file.
 
     The raw bytes are parsed here: pydicom's conversion to DSfloat and MultiValue costs nearly as much as reading.
+
+    Raises:
+        ValueError: nothing in it says DICOM (`force=True` makes pydicom accept any bytes).
     """
+    if not any(_TAGS[keyword] in ds for keyword in ("SOPClassUID", "Modality", "Rows")):
+        raise ValueError("no DICOM header")
     meta = getattr(ds, "file_meta", None)
     allocated = _unsigned(ds, "BitsAllocated")
     stored = _unsigned(ds, "BitsStored") or allocated

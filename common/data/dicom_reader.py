@@ -13,7 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from .dicom_header import HEADER_TAGS, DicomSlice, is_dicom_file, slice_from_dataset
 from .dicom_problems import problems
-from .dicom_series import DicomSeries, group_slices, scan_dicom
+from .dicom_series import DicomSeries, group_slices, walk_files
 
 __all__ = ["DicomSeriesReader"]
 
@@ -71,21 +71,17 @@ class DicomSeriesReader(ImageReader):
             FileNotFoundError: a file is missing, or a folder holds no DICOM image.
             ValueError: several series, a series that :func:`problems` objects to, or pixels that cannot be decoded.
         """
-        paths = _only_series(img[0]).paths if os.path.isdir(img[0]) else list(img)
+        folder = img[0] if os.path.isdir(img[0]) else ""
+        paths = [path for path in walk_files(folder) if is_dicom_file(path)] if folder else img
         volume, slices = _read_planes(paths)
-        series = _one_series(group_slices(slices), paths[0])
+        if not slices:
+            raise FileNotFoundError(f"DicomSeriesReader: {img[0]!r} holds no DICOM image; check the path.")
+        series = _one_series(group_slices(slices), img[0])
         if found := problems(series, modality=None, min_slices=1):
-            raise ValueError(f"DicomSeriesReader: series of {paths[0]} cannot be read as a volume: {'; '.join(found)}.")
+            raise ValueError(f"DicomSeriesReader: series of {img[0]} cannot be read as a volume: {'; '.join(found)}.")
         place = {one.path: k for k, one in enumerate(slices)}
         _reorder(volume, [place[path] for path in series.paths])
         return volume.transpose(2, 1, 0), _metadata(series)
-
-
-def _only_series(folder: str) -> DicomSeries:
-    found = [series for series in scan_dicom(folder) if series.slices or series.unreadable]
-    if not found:
-        raise FileNotFoundError(f"DicomSeriesReader: folder {folder!r} holds no DICOM image; check the path.")
-    return _one_series(found, folder)
 
 
 def _one_series(found: Sequence[DicomSeries], source: str) -> DicomSeries:
@@ -101,19 +97,29 @@ def _one_series(found: Sequence[DicomSeries], source: str) -> DicomSeries:
 def _read_planes(paths: Sequence[str]) -> tuple[np.ndarray, list[DicomSlice]]:
     """Read files one after the other into HU `(Z, Y, X)`, in the order of `paths`.
 
-    Every plane is converted at once, so that the stored values of one file only are in memory. A file of another shape
-    than the first leaves its plane undefined: `problems` refuses such a series.
+    Every plane is converted at once, so that the stored values of one file only are in memory. Objects that are no
+    image are passed over. A file that cannot belong to the volume of the first one leaves its plane untouched: the
+    checks that follow refuse it.
+
+    Returns:
+        Planes and headers, in the same order.
     """
-    volume, slices = np.empty(0, dtype=np.float32), []
-    for k, path in enumerate(paths):
-        ds = _read_file(path)
-        one = slice_from_dataset(ds, path, os.path.getsize(path))
-        slices.append(one)
-        if k == 0:
+    volume, slices = np.empty(0, dtype=np.float32), list[DicomSlice]()
+    for path in paths:
+        ds, one = _read_file(path)
+        if not one.is_image:
+            continue
+        if not slices:
             volume = _empty_volume(len(paths), *one.shape)
-        if one.shape == volume.shape[1:] and min(one.shape) > 0 and one.frames == one.samples == 1:
-            _to_hu(_stored_values(ds, one), one, volume[k])
-    return volume, slices
+        if _fits(one, volume, (slices or [one])[0]):
+            _to_hu(_stored_values(ds, one), one, volume[len(slices)])
+        slices.append(one)
+    return volume[: len(slices)], slices
+
+
+def _fits(one: DicomSlice, volume: np.ndarray, first: DicomSlice) -> bool:
+    same = one.shape == volume.shape[1:] and one.series_uid == first.series_uid
+    return same and min(one.shape) > 0 and one.frames == one.samples == 1
 
 
 def _empty_volume(depth: int, rows: int, columns: int) -> np.ndarray:
@@ -140,13 +146,15 @@ def _reorder(volume: np.ndarray, order: Sequence[int]) -> None:
         volume[k], source[k] = first, k
 
 
-def _read_file(path: str) -> pydicom.Dataset:
+def _read_file(path: str) -> tuple[pydicom.Dataset, DicomSlice]:
     try:
-        return pydicom.dcmread(path, specific_tags=_READ_TAGS, force=True)
+        ds = pydicom.dcmread(path, specific_tags=_READ_TAGS, force=True)
+        return ds, slice_from_dataset(ds, path, os.path.getsize(path))
     except FileNotFoundError:
         raise FileNotFoundError(f"DicomSeriesReader: file {path!r} does not exist; make the datalist again.") from None
     except Exception as error:  # pydicom raises many types on damaged bytes
-        raise ValueError(f"DicomSeriesReader: file {path!r} is no readable DICOM ({error}); replace it.") from None
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"DicomSeriesReader: file {path!r} is no readable DICOM ({reason}); replace it.") from None
 
 
 def _stored_values(ds: pydicom.Dataset, one: DicomSlice) -> np.ndarray:

@@ -133,30 +133,35 @@ def _rounded(value: Any) -> Any:
 
 
 def write_operating_point(
-    path: str | os.PathLike, weights: str | os.PathLike, temperature: float, threshold: float | None, chosen_on: str
+    weights: str | os.PathLike, temperature: float, threshold: float | None, chosen_on: str
 ) -> None:
-    """Store temperature and threshold beside the weights they were chosen for (sha256 in the file)."""
+    """Store temperature and threshold beside the weights as ``<name>.operating_point.json``, with their sha256."""
     content = {
         "temperature": temperature,
         "threshold": threshold,
         "chosen_on": chosen_on,
         "weights_sha256": _sha256(weights),
     }
-    with atomic_path(path) as temporary:
+    with atomic_path(_operating_point(weights)) as temporary:
         temporary.write_text(json.dumps(content, indent=4) + "\n")
 
 
-def load_operating_point(path: str | os.PathLike, weights: str | os.PathLike) -> dict[str, float | None]:
-    """Temperature and threshold for a weights file.
+def load_operating_point(weights: str | os.PathLike) -> dict[str, float | None]:
+    """Temperature and threshold that an evaluation stored for these weights.
 
     Returns:
         ``{"temperature", "threshold"}``; 1 and None (argmax) when none were stored, or for other weights.
     """
-    if Path(path).is_file() and Path(weights).is_file():
-        content = json.loads(Path(path).read_text())
+    path = _operating_point(weights)
+    if path.is_file() and Path(weights).is_file():
+        content = json.loads(path.read_text())
         if content["weights_sha256"] == _sha256(weights):
             return {"temperature": content["temperature"], "threshold": content["threshold"]}
     return {"temperature": 1.0, "threshold": None}
+
+
+def _operating_point(weights: str | os.PathLike) -> Path:
+    return Path(weights).with_suffix(".operating_point.json")
 
 
 def _sha256(path: str | os.PathLike) -> str:

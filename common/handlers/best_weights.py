@@ -22,11 +22,12 @@ class BestWeights:
     Args:
         path: file to write.
         network: module whose weights to write (the bare one, not its ``DistributedDataParallel`` wrapper).
-        metric: name in ``evaluator.state.metrics``; higher is better.
+        metric: name in ``evaluator.state.metrics``; higher is better. None keeps the last weights instead: right for a
+            schedule that ends at a small learning rate, and when there is no validation to trust.
         write: False on ranks that must not write.
     """
 
-    def __init__(self, path: str, network: nn.Module, metric: str, write: bool = True) -> None:
+    def __init__(self, path: str, network: nn.Module, metric: str | None, write: bool = True) -> None:
         self.path = Path(path)
         self.network = network
         self.metric = metric
@@ -40,7 +41,7 @@ class BestWeights:
 
     def __call__(self, engine: Engine) -> None:
         """Compare and write; ``engine.state.epoch`` is the trainer's epoch during validation."""
-        value = float(engine.state.metrics[self.metric])
+        value = float(engine.state.metrics[self.metric] if self.metric else engine.state.epoch)
         value = -math.inf if math.isnan(value) else value
         if self.best is not None and value <= self.best:
             return

@@ -33,7 +33,7 @@ class ClassificationReport:
         class_names: names of the C classes.
         section: section to report.
         calibrate_on: section for temperature and threshold.
-        weights: weights file; the operating point goes to ``operating_point.json`` in its folder.
+        weights: weights file; the operating point goes to ``<name>.operating_point.json`` beside it.
         data: where the data come from, for the protocol line.
         baselines: name -> function that maps the ids of the reported cases to probabilities (N, C).
         num_bootstrap: resamples of the 95 % interval over groups.
@@ -70,7 +70,7 @@ class ClassificationReport:
     def _begin(self, engine: Engine) -> None:
         self.cases = []
 
-    def _collect(self, engine: Engine) -> None:
+    def _collect(self, engine: Any) -> None:
         for case, output in zip(engine.state.batch, engine.state.output, strict=True):
             row = {key: case[key] for key in ("id", "group", "section")}
             # the metrics of the evaluator need a one-hot label, this table the index
@@ -87,9 +87,7 @@ class ClassificationReport:
         _, logits, labels = self._chosen(self.calibrate_on)
         temperature = fit_temperature(logits, labels)
         threshold = youden_threshold(softmax(logits, temperature)[:, 1], labels) if logits.shape[1] == 2 else None
-        write_operating_point(
-            self.weights.with_name("operating_point.json"), self.weights, temperature, threshold, self.calibrate_on
-        )
+        write_operating_point(self.weights, temperature, threshold, self.calibrate_on)
         cases, logits, labels = self._chosen(self.section)
         probabilities = softmax(logits, temperature)
         predicted = decide(probabilities, threshold)

@@ -1,5 +1,7 @@
 """Gradient clipping for ``SupervisedTrainer``, which has no hook of its own for it."""
 
+from typing import Any
+
 from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
 from torch.nn.utils import clip_grad_norm_
@@ -13,14 +15,14 @@ class GradientClip:
     With gradient accumulation the other iterations are left alone; with AMP the gradients are unscaled first.
 
     Args:
-        max_norm: largest L2 norm of all gradients together, > 0; None or 0 clips nothing.
+        max_norm: largest L2 norm of all gradients together, > 0; 0 clips nothing.
 
     Raises:
         ValueError: when ``max_norm`` is negative.
     """
 
-    def __init__(self, max_norm: float | None) -> None:
-        if max_norm is not None and max_norm < 0:
+    def __init__(self, max_norm: float = 0.0) -> None:
+        if max_norm < 0:
             raise ValueError(f"GradientClip: max_norm is {max_norm}, it must be positive; use 0 to clip nothing.")
         self.max_norm = max_norm
 
@@ -29,7 +31,7 @@ class GradientClip:
         if self.max_norm:
             engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, engine: Any) -> None:
         """Clip if this iteration steps (the rule of ``SupervisedTrainer._iteration``)."""
         done = (engine.state.iteration - 1) % engine.state.epoch_length + 1
         if done % engine.accumulation_steps and done != engine.state.epoch_length:

@@ -42,7 +42,7 @@ class PredictionWriter:
     def _begin(self, engine: Engine) -> None:
         self.rows = []
 
-    def _collect(self, engine: Engine) -> None:
+    def _collect(self, engine: Any) -> None:
         for case, output in zip(engine.state.batch, engine.state.output, strict=True):
             row = {key: case[key] for key in ("id", "group", "section", "error")} | {"label": int(case["label"])}
             if not row["error"]:

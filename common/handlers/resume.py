@@ -53,21 +53,20 @@ class Resume:
         if self.write:
             engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
 
-    def save(self, trainer: Engine) -> None:
+    def save(self, trainer: Any) -> None:
         """Write the state after ``trainer.state.epoch`` epochs."""
-        engines = {"trainer": trainer} | ({"evaluator": self.evaluator} if self.evaluator else {})
         scaler = getattr(trainer, "scaler", None)
         state = {
             "epoch": trainer.state.epoch,
             "iteration": trainer.state.iteration,
-            "engines": {name: _best(engine) for name, engine in engines.items()},
+            "engines": {name: _best(engine) for name, engine in self._engines(trainer).items()},
             "scaler": scaler.state_dict() if scaler else {},
             "objects": {name: item.state_dict() for name, item in self.objects.items()},
         }
         with atomic_path(self.path) as temporary:
             torch.save(state, temporary)
 
-    def load(self, trainer: Engine) -> None:
+    def load(self, trainer: Any) -> None:
         """Restore everything from the checkpoint before the first epoch."""
         if not self.path.is_file():
             raise FileNotFoundError(
@@ -90,12 +89,14 @@ class Resume:
         if state["scaler"] and getattr(trainer, "scaler", None):
             trainer.scaler.load_state_dict(state["scaler"])
         trainer.state.epoch, trainer.state.iteration = state["epoch"], state["iteration"]
-        engines = {"trainer": trainer} | ({"evaluator": self.evaluator} if self.evaluator else {})
-        for name, engine in engines.items():
+        for name, engine in self._engines(trainer).items():
             engine.state.best_metric, engine.state.best_metric_epoch = state["engines"][name]
         self.logger.info(f"resumed after epoch {state['epoch']} from {self.path}")
 
+    def _engines(self, trainer: Any) -> dict[str, Any]:
+        return {"trainer": trainer} | ({"evaluator": self.evaluator} if self.evaluator else {})
 
-def _best(engine: Engine) -> tuple[float, int]:
+
+def _best(engine: Any) -> tuple[float, int]:
     """Best metric and its epoch; a NumPy number would make the checkpoint unreadable with ``weights_only``."""
     return float(engine.state.best_metric), int(engine.state.best_metric_epoch)

@@ -1,6 +1,7 @@
 """The last lines of a training run: what came out and where it is."""
 
 import logging
+from typing import Any
 
 from ignite.engine import Engine, Events
 
@@ -29,13 +30,15 @@ class RunSummary:
         engine.add_event_handler(Events.STARTED, self._begin)
         engine.add_event_handler(Events.COMPLETED, self._end)
 
-    def _begin(self, trainer: Engine) -> None:
+    def _begin(self, trainer: Any) -> None:
         batches = len(trainer.state.dataloader)
         self.logger.info(f"data {self.data}: {batches} batches an epoch, on {trainer.state.device}")
 
     def _end(self, trainer: Engine) -> None:
         best = self.best_weights
-        if best.best is not None:
+        if best.metric is None:
+            self.logger.info(f"weights of the last epoch: {best.path}")
+        elif best.best is not None:
             self.logger.info(f"best {best.metric} {best.best:.4f} in epoch {best.best_epoch}; weights: {best.path}")
         self.logger.info(
             f"curves: {self.output_dir}/history.png and history.csv; TensorBoard: {self.output_dir}/tensorboard"

@@ -42,8 +42,8 @@ class CaseSeeded(Compose, RandomizableTrait):
     def epoch(self, value: int) -> None:
         self._epoch.fill_(value)
 
-    def __call__(self, data: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, input_: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """Seed all transforms for this case, then apply them."""
-        words = np.random.SeedSequence([self.seed, self.epoch, zlib.crc32(str(data[self.id_key]).encode())])
+        words = np.random.SeedSequence([self.seed, self.epoch, zlib.crc32(str(input_[self.id_key]).encode())])
         self.set_random_state(seed=int(words.generate_state(1)[0]))
-        return super().__call__(data, *args, **kwargs)
+        return super().__call__(input_, *args, **kwargs)

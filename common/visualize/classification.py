@@ -73,5 +73,5 @@ def _draw_reliability(axis: Axes, probabilities: np.ndarray, labels: np.ndarray,
     low = 1 / probabilities.shape[1]
     axis.plot([low, 1], [low, 1], color="0.7", linestyle=":")
     axis.plot(*zip(*points, strict=True), color="#4c78a8", alpha=0.5)
-    axis.scatter(*zip(*points, strict=True), s=sizes, color="#4c78a8")
+    axis.scatter([x for x, _ in points], [y for _, y in points], s=sizes, color="#4c78a8")
     axis.set(title="reliability", xlabel="confidence", ylabel="accuracy", xlim=(low - 0.02, 1.02), ylim=(-0.03, 1.03))

@@ -119,7 +119,12 @@ def run_train_evaluate_infer() -> None:
     assert list((SCRATCH / "output/tensorboard").iterdir())
     torch.load(SCRATCH / "models/model.pt", weights_only=True)
     run("train", "evaluate", **cache)
-    expect("output/metrics.json", "output/predictions.csv", "output/classification.png", "models/operating_point.json")
+    expect(
+        "output/metrics.json",
+        "output/predictions.csv",
+        "output/classification.png",
+        "models/model.operating_point.json",
+    )
     (SCRATCH / "output/predictions.csv").unlink()
     run("inference")
     rows = list(csv.DictReader(open(SCRATCH / "output/predictions.csv")))

@@ -29,8 +29,8 @@ def size_and_intensity(item: Mapping[str, torch.Tensor]) -> np.ndarray:
 
 
 def occupancy(item: Mapping[str, torch.Tensor]) -> np.ndarray:
-    """Mean intensity in a 16 x 16 x 16 grid, (4096,)."""
-    return np.asarray(adaptive_avg_pool3d(item["image"], 16)).ravel()
+    """Mean of the first channel in a 16 x 16 x 16 grid, (4096,)."""
+    return np.asarray(adaptive_avg_pool3d(item["image"][:1], 16)).ravel()
 
 
 FEATURES: dict[str, Callable[[Mapping[str, torch.Tensor]], np.ndarray]] = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Mapping
 
+import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
@@ -75,7 +76,7 @@ class RandWindowd(MapTransform, RandomizableTransform):
         RandomizableTransform.__init__(self, 1.0)
         self.transform = RandWindow(window_hu, level_hu, width, prob)
 
-    def set_random_state(self, seed: int | None = None, state: object | None = None) -> "RandWindowd":
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> "RandWindowd":
         """Seed the array transform."""
         super().set_random_state(seed, state)
         self.transform.set_random_state(seed, state)

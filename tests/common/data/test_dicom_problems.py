@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -50,35 +51,50 @@ def setter(at: int | None, **values: object) -> Callable[[Dataset, int], None]:
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        pytest.param(setter(4, ImageOrientationPatient=[0, 1, 0, 0, 0, 1]), "mixed orientation: 1 of 10", id="orientation"),
+        pytest.param(
+            setter(4, ImageOrientationPatient=[0, 1, 0, 0, 0, 1]), "mixed orientation: 1 of 10", id="orientation"
+        ),
         pytest.param(setter(4, Modality="PT"), r"mixed modality \(9 x CT, 1 x PT\)", id="mixed modality"),
         pytest.param(setter(None, Modality="MR"), r"modality \(10 x MR\) instead of CT", id="not CT"),
         pytest.param(setter(None, Modality=""), r"modality \(10 x none\) instead of CT", id="no modality"),
-        pytest.param(setter(2, SOPClassUID=SecondaryCaptureImageStorage), "secondary capture in 1 of 10", id="capture class"),
+        pytest.param(
+            setter(2, SOPClassUID=SecondaryCaptureImageStorage), "secondary capture in 1 of 10", id="capture class"
+        ),
         pytest.param(setter(None, ConversionType="WSD"), "secondary capture in 10 of 10", id="conversion type"),
-        pytest.param(setter(1, ImageType=["DERIVED", "SECONDARY", "SCREEN SAVE"]), "secondary capture", id="screen save"),
+        pytest.param(
+            setter(1, ImageType=["DERIVED", "SECONDARY", "SCREEN SAVE"]), "secondary capture", id="screen save"
+        ),
         pytest.param(setter(0, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), "localizer in 1 of 10", id="localizer"),
         pytest.param(setter(None, NumberOfFrames=3), "multiframe object .*convert it to NIfTI", id="multiframe"),
         pytest.param(setter(None, SamplesPerPixel=3), "colour image", id="colour"),
         pytest.param(setter(3, Rows=5), "mixed matrix size: 1 of 10", id="matrix"),
         pytest.param(setter(3, PixelSpacing=[0.8, 0.9]), "mixed pixel spacing: 1 of 10", id="pixel spacing"),
-        pytest.param(setter(3, ImagePositionPatient=None), "missing or malformed ImagePositionPatient in", id="position"),
-        pytest.param(setter(3, ImageOrientationPatient=None), "malformed ImageOrientationPatient in", id="no orientation"),
+        pytest.param(
+            setter(3, ImagePositionPatient=None), "missing or malformed ImagePositionPatient in", id="position"
+        ),
+        pytest.param(
+            setter(3, ImageOrientationPatient=None), "malformed ImageOrientationPatient in", id="no orientation"
+        ),
         pytest.param(setter(3, PixelSpacing=None), "missing or malformed PixelSpacing in", id="no spacing"),
         pytest.param(setter(3, PixelSpacing=[0, 0.7]), "missing or malformed PixelSpacing in", id="zero spacing"),
         pytest.param(setter(3, RescaleSlope=None), "missing or malformed RescaleSlope", id="no rescale"),
         pytest.param(setter(None, ImageOrientationPatient=[2, 0, 0, 0, 1, 0]), "has not the length 1", id="length"),
-        pytest.param(setter(None, ImageOrientationPatient=[1, 0, 0, 0.6, 0.8, 0]), "not perpendicular", id="not square"),
-        pytest.param(setter(3, ImagePositionPatient=[-20, -30, -98]), "duplicate slices: 1 at .* taken", id="same position"),
+        pytest.param(
+            setter(None, ImageOrientationPatient=[1, 0, 0, 0.6, 0.8, 0]), "not perpendicular", id="not square"
+        ),
+        pytest.param(
+            setter(3, ImagePositionPatient=[-20, -30, -98]), "duplicate slices: 1 at .* taken", id="same position"
+        ),
         pytest.param(setter(3, ImagePositionPatient=[-20, -30, -93.2]), "uneven spacing: steps from 1.20", id="uneven"),
-        pytest.param(setter(3, ImagePositionPatient=[-17, -30, -94]), "shifted sideways by up to 3.0 mm", id="sideways"),
+        pytest.param(
+            setter(3, ImagePositionPatient=[-17, -30, -94]), "shifted sideways by up to 3.0 mm", id="sideways"
+        ),
         pytest.param(setter(3, PixelData=b"\0" * 20), "truncated file", id="truncated"),
     ],
 )
 def test_each_fault_is_named(tmp_path: Path, edit: Callable[[Dataset, int], None], message: str) -> None:
     write_series(tmp_path, np.zeros((10, 40, 40), np.int16), edit=edit)
-    with pytest.raises(AssertionError, match=message):
-        raise AssertionError(found(tmp_path))
+    assert re.search(message, found(tmp_path))
 
 
 def test_left_out_slices_are_counted_and_placed(tmp_path: Path) -> None:

@@ -110,7 +110,8 @@ def test_every_stored_range_survives(tmp_path: Path, dtype: str, bits: int, low:
 
 
 @pytest.mark.parametrize(
-    "syntax", [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless, JPEG2000Lossless, ExplicitVRBigEndian]
+    "syntax",
+    [ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless, JPEG2000Lossless, ExplicitVRBigEndian],
 )
 def test_transfer_syntaxes_give_the_same_voxels(tmp_path: Path, syntax: str) -> None:
     stored = np.random.default_rng(1).integers(-1000, 3000, (8, 64, 64)).astype(np.int16)
@@ -213,7 +214,7 @@ def no_pixels(paths: list[str]) -> list[str]:
         pytest.param(absent, "does not exist", id="absent file"),
         pytest.param(twice, "duplicate slices", id="same file twice"),
         pytest.param(no_pixels, r"cannot be decoded \(there are none\)", id="no pixels"),
-        pytest.param(empty_file, "DicomSeriesReader", id="empty file"),
+        pytest.param(empty_file, "is no readable DICOM", id="empty file"),
     ],
 )
 def test_damage_is_refused_in_one_sentence(
@@ -232,6 +233,18 @@ def test_multiframe_is_refused_with_the_way_out(tmp_path: Path) -> None:
     paths = write_series(tmp_path, np.zeros((1, 4, 4), np.int16), edit=edit)
     with pytest.raises(ValueError, match="multiframe .* convert it to NIfTI"):
         read(paths)
+
+
+def test_objects_in_the_folder_that_are_no_image_are_passed_over(tmp_path: Path) -> None:
+    def report(ds: Dataset, k: int) -> None:
+        for keyword in ("Rows", "Columns", "ImagePositionPatient", "PixelData"):
+            delattr(ds, keyword)
+        ds.Modality = "SR"
+
+    expected, _ = read(write_series(tmp_path / "ct"))
+    write_series(tmp_path / "ct", np.zeros((1, 2, 2), np.int16), uid="1.2.9", edit=report, suffix=".sr")
+    (tmp_path / "ct" / "readme.txt").write_text("text")
+    np.testing.assert_array_equal(read(str(tmp_path / "ct"))[0], expected)
 
 
 def test_a_single_slice_is_a_volume_of_depth_one(tmp_path: Path) -> None:
@@ -260,5 +273,3 @@ def test_the_real_jpeg_2000_series_equals_both_readers_of_monai() -> None:
     flip = np.eye(4)
     flip[2, 2], flip[2, 3] = -1, data.shape[2] - 1
     np.testing.assert_allclose(meta["affine"], theirs["affine"] @ flip, atol=1e-6)
-
-

@@ -15,7 +15,9 @@ CORONAL = (1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
 OBLIQUE = (0.8, 0.6, 0.0, -0.36, 0.48, 0.8)
 
 
-@pytest.mark.parametrize("orientation", [AXIAL, FEET_FIRST, CORONAL, OBLIQUE], ids=["axial", "feet", "coronal", "oblique"])
+@pytest.mark.parametrize(
+    "orientation", [AXIAL, FEET_FIRST, CORONAL, OBLIQUE], ids=["axial", "feet", "coronal", "oblique"]
+)
 def test_slices_are_ordered_along_their_normal(tmp_path: Path, orientation: tuple[float, ...]) -> None:
     paths = write_series(tmp_path, orientation=orientation)  # names shuffled, InstanceNumber against the order
     (series,) = scan_dicom(tmp_path)

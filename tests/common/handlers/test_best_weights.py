@@ -38,3 +38,10 @@ def test_a_rank_that_must_not_write_does_not(tmp_path: Path) -> None:
     validate(handler, 0.5, 1)
     assert handler.best == 0.5
     assert not (tmp_path / "model.pt").exists()
+
+
+def test_without_a_metric_the_last_weights_stay(tmp_path: Path) -> None:
+    handler = BestWeights(str(tmp_path / "model.pt"), torch.nn.Linear(1, 1, bias=False), None)
+    for epoch, value in enumerate([0.9, 0.1], 1):
+        validate(handler, value, epoch)
+    assert torch.load(tmp_path / "model.pt", weights_only=True)["weight"].item() == 2

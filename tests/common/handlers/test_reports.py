@@ -67,7 +67,7 @@ def test_threshold_and_temperature_come_from_validation_and_figures_from_the_sec
     assert metrics["balanced_accuracy"]["value"] > 0.85
     assert metrics["baselines"]["coin"]["auroc"]["value"] == 0.5
     assert metrics["auroc"]["low"] <= metrics["auroc"]["value"] <= metrics["auroc"]["high"]
-    point = load_operating_point(tmp_path / "operating_point.json", tmp_path / "model.pt")
+    point = load_operating_point(tmp_path / "model.pt")
     assert point["temperature"] > 1.5
     assert point["threshold"] > 0.5
     assert {row["section"] for row in csv.DictReader(open(tmp_path / "predictions.csv"))} == {"test"}
@@ -79,7 +79,7 @@ def test_an_operating_point_of_other_weights_is_not_used(tmp_path: Path) -> None
     validation, test = scored("validation", 20, 0, 0), scored("test", 20, 0, 1)
     run(report(tmp_path), validation[0] + test[0], validation[1] + test[1])
     torch.save({"other": torch.ones(1)}, tmp_path / "model.pt")
-    point = load_operating_point(tmp_path / "operating_point.json", tmp_path / "model.pt")
+    point = load_operating_point(tmp_path / "model.pt")
     assert point == {"temperature": 1.0, "threshold": None}
 
 

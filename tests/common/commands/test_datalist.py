@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from common.__main__ import main
+from common.data.datalist import load_datalist
+
+
+def volumes(folder: Path, count: int = 12) -> Path:
+    """Unlike volumes with their labels in `labels.csv`."""
+    folder.mkdir()
+    for k in range(count):
+        nibabel.save(nibabel.Nifti1Image(np.full((5, 5, 5), k, np.int16), np.eye(4)), folder / f"{k:03d}.nii.gz")
+    (folder / "labels.csv").write_text("id,label\n" + "".join(f"{k:03d},{'ab'[k % 2]}\n" for k in range(count)))
+    return folder
+
+
+def test_ct_writes_the_datalist_and_prints_the_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = volumes(tmp_path / "src"), tmp_path / "out"
+    main(
+        ["datalist", "ct", "--source", str(source), "--dataset_dir", str(out), "--labels", str(source / "labels.csv")]
+        + ["--validation", "0.25", "--test", "0.25", "--seed", "3"]
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["section", "cases", "groups", "a", "b"]
+    assert sum(int(line.split()[1]) for line in lines[1:4]) == 12
+    assert lines[-1] == f"written: {out / 'dataset.json'}"
+    assert set(load_datalist(out)) == {"training", "validation", "test"}
+
+
+def test_medmnist_takes_sections_and_class_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arrays = {f"{name}_images": np.zeros((2, 4, 4, 4), np.uint8) for name in ("train", "val", "test")}
+    labels = {f"{name}_labels": np.array([[0], [1]], np.uint8) for name in ("train", "val", "test")}
+    np.savez(tmp_path / "own.npz", **arrays, **labels)
+    arguments = ["datalist", "medmnist", "--source", str(tmp_path / "own.npz"), "--dataset_dir", str(tmp_path / "out")]
+    main([*arguments, "--sections", "training,test", "--labels", "benign,malignant"])
+    table = [line.split() for line in capsys.readouterr().out.splitlines()[:3]]
+    assert table[0] == ["section", "cases", "groups", "benign", "malignant"]
+    assert [row[0] for row in table[1:]] == ["training", "test"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(
+            ["ct", "--source", "absent", "--dataset_dir", "out"], "error: scan_ct: source .*absent", id="source"
+        ),
+        pytest.param(["ct", "--source", ".", "--dataset_dir", "out"], "holds no DICOM series and no file", id="empty"),
+        pytest.param(["medmnist", "--source", "a.npz", "--dataset_dir", "out"], "'a.npz' does not exist", id="npz"),
+    ],
+)
+def test_expected_errors_end_as_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=message) as caught:
+        main(["datalist", *arguments])
+    assert "\n" not in str(caught.value.code)
+    assert not (tmp_path / "out").exists()
+
+
+def test_left_out_volumes_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = volumes(tmp_path / "src")
+    (source / "bad.nii.gz").touch()
+    arguments = ["datalist", "ct", "--source", str(source), "--dataset_dir", str(tmp_path / "out")]
+    with pytest.raises(SystemExit, match=r"1 of 13 volumes .* unusable \(bad: empty file\)"):
+        main(arguments)
+    main([*arguments, "--skip_broken"])
+    assert "left out bad: empty file" in caplog.text
+    assert len(load_datalist(tmp_path / "out")["test"]) == 12
