@@ -90,7 +90,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory, small_cohort):
             "checks": CHECKS + (["verify_metadata"] if schema else []),
         }
         (scratch / "job.json").write_text(json.dumps(job))
-        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"OMP_NUM_THREADS": "2"}
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
         command = [sys.executable, str(Path(__file__).with_name("contract_worker.py")), str(scratch / "job.json")]
         done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]

@@ -248,8 +248,8 @@ def _draw_lung_tree(
         cut, depth = world_capsule(grid, start, stop, radius, grid.voxel_mm)
         if depth.size:
             block = hu[cut]
-            weight = np.clip(depth / np.float32(grid.voxel_mm) + 0.5, 0, 1) * np.float32(thin)
-            block += weight * np.clip(traits.blood_hu - block, 0, None)
+            weight = np.minimum(np.maximum(depth / grid.voxel_mm + 0.5, 0), 1)
+            block += thin * weight * np.maximum(traits.blood_hu - block, 0)
         if radius[1] > 2.0:
             beside = np.array([2.1 * radius[1] * side, 0.9 * radius[1], 0.0])
             for value, bore in ((SOFT - 150, 1.15), (AIR + 30, 0.75)):

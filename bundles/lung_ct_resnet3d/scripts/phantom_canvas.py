@@ -6,6 +6,7 @@ mm (x right, y anterior, z superior); `Grid` scales, leans and rolls it into the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -77,16 +78,16 @@ class Grid:
         ]
         return rows[0], rows[1], (inverse[2, 2] * z)[None, None, :]
 
-    def box(self, low: NDArray[np.floating], high: NDArray[np.floating]) -> Slices:
+    def box(self, low: Sequence[float], high: Sequence[float]) -> Slices:
         """Slices of the voxels between two world corners."""
         cuts = []
-        for axis, step, a, b in zip(self.axes, self.spacing_mm, low, high, strict=True):
-            start = int(np.ceil((a - axis[0]) / step))
-            stop = int(np.floor((b - axis[0]) / step)) + 1
-            cuts.append(slice(min(max(start, 0), axis.size), min(max(stop, 0), axis.size)))
+        for count, step, a, b in zip(self.shape, self.spacing_mm, low, high, strict=True):
+            middle = (count - 1) / 2
+            start, stop = math.ceil(a / step + middle), math.floor(b / step + middle) + 1
+            cuts.append(slice(min(max(start, 0), count), min(max(stop, 0), count)))
         return cuts[0], cuts[1], cuts[2]
 
-    def offsets(self, cut: Slices, point: NDArray[np.floating]) -> tuple[Volume, Volume, Volume]:
+    def offsets(self, cut: Slices, point: Sequence[float]) -> tuple[Volume, Volume, Volume]:
         """World offsets of a block's voxels from a point, broadcastable along x, y, z."""
         x, y, z = (axis[c] - np.float32(p) for axis, c, p in zip(self.axes, cut, point, strict=True))
         return x[:, None, None], y[None, :, None], z[None, None, :]
@@ -119,18 +120,25 @@ def world_capsule(
     margin: float = 3.0,
 ) -> tuple[Slices, Volume]:
     """Twin of `capsule` with its ends and radii in world mm."""
+    first, last = start.tolist(), stop.tolist()  # plain numbers: thousands of small shapes are drawn
     reach = max(radii) + margin
-    cut = grid.box(np.minimum(start, stop) - reach, np.maximum(start, stop) + reach)
-    axis = stop - start
-    x, y, z = grid.offsets(cut, start)
-    along = (x * np.float32(axis[0]) + y * np.float32(axis[1]) + z * np.float32(axis[2])) / np.float32(
-        max(float(axis @ axis), 1e-6)
+    cut = grid.box(
+        [min(a, b) - reach for a, b in zip(first, last, strict=True)],
+        [max(a, b) + reach for a, b in zip(first, last, strict=True)],
     )
-    np.clip(along, 0, 1, out=along)
-    square = (x - along * np.float32(axis[0])) ** 2
-    square += (y - along * np.float32(axis[1])) ** 2
-    square += (z - along * np.float32(axis[2])) ** 2
-    return cut, np.float32(radii[0]) + along * np.float32(radii[1] - radii[0]) - np.sqrt(square)
+    a, b, c = (q - p for p, q in zip(first, last, strict=True))
+    length = max(a * a + b * b + c * c, 1e-6)
+    x, y, z = grid.offsets(cut, first)
+    along = x * (a / length) + y * (b / length) + z * (c / length)
+    np.maximum(along, 0, out=along)
+    np.minimum(along, 1, out=along)
+    depth = np.square(x - along * a)
+    depth += np.square(y - along * b)
+    depth += np.square(z - along * c)
+    np.sqrt(depth, out=depth)
+    along *= radii[1] - radii[0]
+    along += radii[0]
+    return cut, np.subtract(along, depth, out=depth)
 
 
 def ellipsoid(
@@ -152,8 +160,8 @@ def ellipsoid(
     middle = grid.to_world([centre])[0]
     half = np.asarray(radii, dtype=np.float64) * grid.mean_scale
     reach = (half if frame is None else np.full(3, half.max())) + margin
-    cut = grid.box(middle - reach, middle + reach)
-    x, y, z = grid.offsets(cut, middle)
+    cut = grid.box((middle - reach).tolist(), (middle + reach).tolist())
+    x, y, z = grid.offsets(cut, middle.tolist())
     square = np.float32(0)
     for row, radius in zip(np.eye(3) if frame is None else frame, half, strict=True):
         a, b, c = (np.float32(v / radius) for v in row)
@@ -165,7 +173,8 @@ def blend(volume: Volume, depth: Volume, value: float | Volume, edge_mm: float) 
     """Paint `value` in place where `depth` is positive, with a linear edge of `edge_mm` (partial volume)."""
     weight = depth / np.float32(edge_mm)
     weight += np.float32(0.5)
-    np.clip(weight, 0, 1, out=weight)
+    np.maximum(weight, 0, out=weight)
+    np.minimum(weight, 1, out=weight)
     weight *= np.subtract(value, volume, dtype=np.float32)
     volume += weight
 

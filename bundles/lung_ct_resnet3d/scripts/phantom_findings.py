@@ -39,13 +39,13 @@ def draw_opacities(grid: Grid, chest: Chest, findings: Findings, rng: np.random.
     for side in (1, -1):
         for index, point in enumerate(_lung_points(grid, chest, findings.opacities, (3.0, 16.0), rng, side)):
             dense = index + 0.5 < findings.consolidation * findings.opacities or rng.random() < 0.15
-            value = rng.uniform(-100, 40) if dense else rng.uniform(-620, -250)
+            value = rng.uniform(-100, 40) if dense else rng.uniform(-560, -250)
             low, high = findings.opacity_mm
             for _ in range(int(rng.integers(1, 4))):  # a patch is a cluster of overlapping lumps
                 radii = rng.uniform(low, high, 3) * (0.75 if dense else 1.0)
                 cut, depth = _lump(grid, point + rng.normal(0, 0.45 * low, 3), radii, rng)
                 depth = depth + np.float32(2.5) * bumps[cut]
-                _raise(grid, chest, cut, depth, value, 3.0 if dense else 6.0)
+                _raise(grid, chest, cut, depth, value, 3.0 if dense else 5.0)
                 mask[cut] |= (depth > 0) & chest.lung[cut]
     return mask
 

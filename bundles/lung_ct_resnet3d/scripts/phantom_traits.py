@@ -118,7 +118,7 @@ class Findings:
     """
 
     opacities: int = 0
-    opacity_mm: tuple[float, float] = (12.0, 26.0)
+    opacity_mm: tuple[float, float] = (11.0, 25.0)
     consolidation: float = 0.3
     nodules: int = 0
     scars: int = 0
@@ -211,7 +211,7 @@ def draw_case(rng: np.random.Generator, label: int, settings: PhantomSettings) -
         prone=bool(rng.random() < 0.25),
         couch=bool(rng.random() < 0.85),
     )
-    opacities = int(rng.integers(3, 7))
+    opacities = int(rng.integers(4, 8))
     findings = Findings(
         opacities=opacities if label else 0,
         consolidation=between(0.15, 0.6),
@@ -220,7 +220,7 @@ def draw_case(rng: np.random.Generator, label: int, settings: PhantomSettings) -
         emphysema=sometimes(0.4, 0.2, 1.0),
         atelectasis_hu=sometimes(0.8, 100, 750),
         atelectasis_mm=between(5, 22),
-        haze_hu=sometimes(0.6, 40, 350),
+        haze_hu=sometimes(0.6, 40, 300),
     )
     scan = Scan(
         noise_hu=between(*settings.noise_range_hu),

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from .phantom_anatomy import draw_chest
@@ -80,11 +81,11 @@ def make_phantom(seed: int, label: int, settings: PhantomSettings | None = None,
     case = draw_case(streams[0], label, settings).override(overrides)
     scan, traits, findings = case.scan, case.traits, case.findings
     grid = _field(case, settings.matrix)
-
-    chest = draw_chest(grid, traits, streams[1])
-    nodules = draw_distractors(grid, chest, findings, traits, streams[2])
-    opacity = draw_opacities(grid, chest, findings, streams[3])
-    volume = _scan(grid, chest.hu, chest.body_depth, scan, streams[4])
+    with threadpool_limits(limits=1):  # many small products: threads only wait for each other
+        chest = draw_chest(grid, traits, streams[1])
+        nodules = draw_distractors(grid, chest, findings, traits, streams[2])
+        opacity = draw_opacities(grid, chest, findings, streams[3])
+        volume = _scan(grid, chest.hu, chest.body_depth, scan, streams[4])
 
     # Scanners store columns to the left and rows to the back of a supine patient, both reversed when prone.
     flip = (slice(None, None, 1 if traits.prone else -1),) * 2 + (slice(None, None, -1 if scan.feet_first else 1),)
