@@ -20,7 +20,7 @@ def lung_statistics(item: Mapping[str, torch.Tensor]) -> np.ndarray:
 def size_and_intensity(item: Mapping[str, torch.Tensor]) -> np.ndarray:
     """Foreground volume, three extents, mean, standard deviation and maximum, (7,); background is 0."""
     image = np.asarray(item["image"][0])
-    inside = image > 0
+    inside = image != 0
     if not inside.any():
         return np.zeros(7)
     extents = [np.ptp(axis) + 1 for axis in np.nonzero(inside)]

@@ -296,9 +296,9 @@ def _draw_couch(grid: Grid, hu: Volume, body: Volume, prone: bool) -> None:
     lowest = float(y[rows[-1 if prone else 0]]) if rows.size else down * 100.0
     below = down * (y[None, :] - lowest) - 3 + 18 * ((x[:, None] / 170) ** 2)
     thick = 34.0
-    shell = 1.6 - np.minimum(np.abs(below), np.abs(below - thick))
+    shell = 2.4 - np.minimum(np.abs(below), np.abs(below - thick))
     outside = body < -0.5
-    for depth, value in ((np.minimum(below, thick - below), -925.0), (shell, -60.0)):
+    for depth, value in ((np.minimum(below, thick - below), -925.0), (shell, 20.0)):
         painted = hu.copy()
         blend(painted, np.broadcast_to(depth[:, :, None], hu.shape).astype(np.float32), value, grid.voxel_mm)
         np.copyto(hu, painted, where=outside)
