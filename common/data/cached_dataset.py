@@ -5,12 +5,13 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from monai.data import PersistentDataset
+from monai.transforms import Compose
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -20,13 +21,14 @@ __all__ = ["CachedDataset"]
 class CachedDataset(PersistentDataset):
     """``PersistentDataset`` that notices every change that matters, and only those.
 
-    The name of a cache file hashes the image files (path, size, time of change) and the settings of the transforms in
-    front of the first random one. So another section, fold, or label of the same file is a hit, another
+    The name of a cache file hashes the image files (path, size, time of change) and the settings of the cached
+    transforms. So another section, fold, or label of the same file is a hit, another
     ``spacing_mm`` or an edited image is a miss. MONAI's ``pickle_hashing`` of transforms differs between processes.
 
     Args:
         data: items of a datalist.
-        transform: ``Compose`` of dictionary transforms; the part before the first random one sees ``path_keys`` only.
+        transform: ``Compose`` of dictionary transforms.
+        num_cached: how many of them, from the first, are cached; those see ``path_keys`` only.
         cache_dir: folder of the cache.
         keys: entries of the preprocessed item to hand out; None is all.
         path_keys: entries that name files (a path or a list of paths).
@@ -37,19 +39,28 @@ class CachedDataset(PersistentDataset):
     def __init__(
         self,
         data: Sequence[dict],
-        transform: Callable,
+        transform: Compose,
+        num_cached: int,
         cache_dir: str,
         keys: Sequence[str] | None = None,
         path_keys: Sequence[str] = ("image",),
         metadata_keys: Sequence[str] = ("id", "group", "section", "label"),
         fill_workers: int = 0,
     ) -> None:
+        self.num_cached = num_cached
         self.keys = keys
         self.path_keys = path_keys
         self.metadata_keys = metadata_keys
-        super().__init__(data, transform, cache_dir, hash_func=_hash_files, hash_transform=_hash_settings)
+        super().__init__(data, transform, cache_dir, hash_func=_hash_files)
+        self.transform_hash = _hash_settings(transform.transforms[:num_cached])
         if fill_workers:
             self._fill(fill_workers)
+
+    def _pre_transform(self, item_transformed: dict) -> Any:
+        return self.transform(item_transformed, end=self.num_cached, threading=True)
+
+    def _post_transform(self, item_transformed: dict) -> Any:
+        return self.transform(item_transformed, start=self.num_cached)
 
     def _file(self, item: dict) -> Path:
         name = _hash_files({key: item[key] for key in self.path_keys}).decode() + self.transform_hash
@@ -95,8 +106,8 @@ def _hash_files(item: dict[str, str | list[str]]) -> bytes:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest().encode()
 
 
-def _hash_settings(transforms: Sequence[Any]) -> bytes:
-    return hashlib.sha256(json.dumps([_describe(t) for t in transforms]).encode()).hexdigest()[:16].encode()
+def _hash_settings(transforms: Sequence[Any]) -> str:
+    return hashlib.sha256(json.dumps([_describe(t) for t in transforms]).encode()).hexdigest()[:16]
 
 
 def _describe(value: Any, depth: int = 0) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import nrrd
@@ -34,19 +36,28 @@ def write_image(path: Path, volume: NDArray[np.int16], affine: NDArray[np.float6
     if kind in (".nii.gz", ".nii"):
         nib.save(nib.Nifti1Image(volume, affine, dtype=np.int16), path)
     elif kind == ".nrrd":
-        header = {
+        header: dict[str, Any] = {
             "space": "left-posterior-superior",
             "space directions": (RAS_TO_LPS @ affine[:3, :3]).T,
             "space origin": RAS_TO_LPS @ affine[:3, 3],
             "kinds": ["domain", "domain", "domain"],
             "encoding": "gzip",
         }
-        nrrd.write(str(path), volume, header, compression_level=1)
+        _write_nrrd(path, volume, header)
     elif kind == "dicom":
         return write_dicom_series(path, volume, affine, name)
     else:
         raise ValueError(f"write_image: kind={kind!r} is no known format; give .nii.gz, .nii, .nrrd or dicom.")
     return [path]
+
+
+def _write_nrrd(path: Path, volume: NDArray[np.int16], header: dict[str, Any]) -> None:
+    """Write an NRRD file without the comment lines of pynrrd, which hold the time of writing."""
+    buffer = io.BytesIO()
+    nrrd.write(buffer, volume, header, compression_level=1)
+    head, data = buffer.getvalue().split(b"\n\n", 1)
+    lines = [line for line in head.split(b"\n") if not line.startswith(b"#")]
+    path.write_bytes(b"\n".join(lines) + b"\n\n" + data)
 
 
 def write_mask(path: Path, mask: NDArray[np.uint8], affine: NDArray[np.float64]) -> None:

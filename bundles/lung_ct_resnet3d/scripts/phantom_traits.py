@@ -118,7 +118,7 @@ class Findings:
     """
 
     opacities: int = 0
-    opacity_mm: tuple[float, float] = (11.0, 25.0)
+    opacity_mm: tuple[float, float] = (12.0, 26.0)
     consolidation: float = 0.3
     nodules: int = 0
     scars: int = 0
@@ -206,7 +206,7 @@ def draw_case(rng: np.random.Generator, label: int, settings: PhantomSettings) -
         gravity_hu=between(20, 90),
         texture_hu=between(12, 34),
         vessels=int(rng.integers(240, 520)),
-        vessel_scale=between(0.7, 1.7),
+        vessel_scale=between(0.7, 1.75),
         stomach_gas_mm=sometimes(0.6, 12, 26),
         prone=bool(rng.random() < 0.25),
         couch=bool(rng.random() < 0.85),
@@ -218,9 +218,9 @@ def draw_case(rng: np.random.Generator, label: int, settings: PhantomSettings) -
         nodules=int(rng.integers(0, 5)),
         scars=int(rng.integers(0, 7)),
         emphysema=sometimes(0.4, 0.2, 1.0),
-        atelectasis_hu=sometimes(0.8, 100, 750),
-        atelectasis_mm=between(5, 22),
-        haze_hu=sometimes(0.6, 40, 300),
+        atelectasis_hu=sometimes(0.85, 100, 780),
+        atelectasis_mm=between(5, 26),
+        haze_hu=sometimes(0.7, 40, 330),
     )
     scan = Scan(
         noise_hu=between(*settings.noise_range_hu),

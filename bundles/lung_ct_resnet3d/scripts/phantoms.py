@@ -97,19 +97,22 @@ def make_phantom(seed: int, label: int, settings: PhantomSettings | None = None,
     return Phantom(image, affine, *masks, meta=meta)
 
 
-def full_size_series(folder: Path, seed: int = 0) -> list[Path]:
-    """Write three DICOM series of 512 x 512 slices (one folder each), for tests of real-life size.
+def full_size_series(folder: Path, seed: int = 0, count: int = 3) -> list[Path]:
+    """Write DICOM series of 512 x 512 slices (one folder each), for tests of real-life size.
+
+    The first lies supine head first, the second feet first, the third prone.
 
     Args:
-        folder: where the folders `full_0` to `full_2` are made.
-        seed: the three cases follow from it.
+        folder: where the folders `full_0`, `full_1`, ... are made.
+        seed: the cases follow from it.
+        count: how many, 1 to 3.
 
     Returns:
-        The three folders.
+        The folders.
     """
     made = []
-    for index in range(3):
-        phantom = make_phantom(seed * 3 + index, index % 2, FULL_SIZE, feet_first=index == 1, prone=index == 2)
+    for index in range(count):
+        phantom = make_phantom(3 * seed + index, index % 2, FULL_SIZE, feet_first=index == 1, prone=index == 2)
         write_image(folder / f"full_{index}", phantom.volume, phantom.affine, f"full/{seed}/{index}", "dicom")
         made.append(folder / f"full_{index}")
     return made

@@ -31,38 +31,46 @@ def files(folder: Path) -> int:
 
 
 def test_a_second_use_is_a_hit(tmp_path: Path, item: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = CachedDataset([item], pipeline(), str(tmp_path / "cache"))[0]
+    first = CachedDataset([item], pipeline(), 3, str(tmp_path / "cache"))[0]
     monkeypatch.setattr(LoadImaged, "__call__", lambda *_: pytest.fail("the file was read again"))
-    second = CachedDataset([item], pipeline(), str(tmp_path / "cache"))[0]
+    second = CachedDataset([item], pipeline(), 3, str(tmp_path / "cache"))[0]
     assert torch.equal(first["image"], second["image"])
     assert files(tmp_path) == 1
 
 
 def test_random_transforms_and_labels_do_not_miss(tmp_path: Path, item: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-    CachedDataset([item], pipeline(), str(tmp_path / "cache"))[0]
+    CachedDataset([item], pipeline(), 3, str(tmp_path / "cache"))[0]
     monkeypatch.setattr(LoadImaged, "__call__", lambda *_: pytest.fail("the file was read again"))
     moved = item | {"section": "test", "label": 0, "id": "b"}
-    again = CachedDataset([moved], pipeline(noise=0.1), str(tmp_path / "cache"))[0]
+    again = CachedDataset([moved], pipeline(noise=0.1), 3, str(tmp_path / "cache"))[0]
     assert (again["section"], again["label"], again["id"]) == ("test", 0, "b")
 
 
+def test_steps_behind_the_cached_ones_do_not_miss(tmp_path: Path, item: dict) -> None:
+    # training and validation share a cache: their pipelines differ behind the cached part only
+    longer = Compose([*pipeline().transforms, ScaleIntensityRanged("image", 0, 1, 0, 2)])
+    CachedDataset([item], pipeline(), 3, str(tmp_path / "cache"))[0]
+    assert CachedDataset([item], longer, 3, str(tmp_path / "cache"))[0]["image"].max() == 2 * 7 / 8
+    assert files(tmp_path) == 1
+
+
 def test_other_settings_or_an_edited_file_miss(tmp_path: Path, item: dict) -> None:
-    CachedDataset([item], pipeline(), str(tmp_path / "cache"))[0]
-    assert CachedDataset([item], pipeline(4.0), str(tmp_path / "cache"))[0]["image"].max() == 7 / 4
+    CachedDataset([item], pipeline(), 3, str(tmp_path / "cache"))[0]
+    assert CachedDataset([item], pipeline(4.0), 3, str(tmp_path / "cache"))[0]["image"].max() == 7 / 4
     assert files(tmp_path) == 2
     np.save(item["image"], np.zeros((2, 2, 2)))
     os.utime(item["image"], (0, 0))
-    assert CachedDataset([item], pipeline(), str(tmp_path / "cache"))[0]["image"].max() == 0
+    assert CachedDataset([item], pipeline(), 3, str(tmp_path / "cache"))[0]["image"].max() == 0
     assert files(tmp_path) == 3
 
 
 def test_entries_that_cannot_be_batched_stay_behind(tmp_path: Path, item: dict) -> None:
-    result = CachedDataset([item], pipeline(), str(tmp_path / "cache"), keys=["image"])[0]
+    result = CachedDataset([item], pipeline(), 3, str(tmp_path / "cache"), keys=["image"])[0]
     assert set(result) == {"image", "id", "group", "section", "label"}
 
 
 def test_filling_equals_lazy_use(tmp_path: Path, item: dict) -> None:
-    filled = CachedDataset([item], pipeline(), str(tmp_path / "cache"), fill_workers=1)
+    filled = CachedDataset([item], pipeline(), 3, str(tmp_path / "cache"), fill_workers=1)
     assert files(tmp_path) == 1
     assert torch.equal(filled[0]["image"], torch.as_tensor(Dataset([item], pipeline())[0]["image"]))
 
@@ -70,4 +78,4 @@ def test_filling_equals_lazy_use(tmp_path: Path, item: dict) -> None:
 def test_a_broken_file_is_named_by_case(tmp_path: Path, item: dict) -> None:
     Path(item["image"]).write_bytes(b"no image")
     with pytest.raises(RuntimeError, match="case a cannot be preprocessed"):
-        CachedDataset([item], pipeline(), str(tmp_path / "cache"))[0]
+        CachedDataset([item], pipeline(), 3, str(tmp_path / "cache"))[0]
