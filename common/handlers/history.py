@@ -33,6 +33,7 @@ class History:
         self.write = write
         self.rows: list[dict[str, float]] = []
         self._start = 0.0
+        self._learning_rate = 0.0
 
     def attach(self, engine: Engine) -> None:
         """Register on the trainer."""
@@ -51,12 +52,13 @@ class History:
 
     def _begin(self, trainer: Engine) -> None:
         self._start = time.monotonic()
+        self._learning_rate = float(self.optimizer.param_groups[0]["lr"])  # schedulers step before the epoch's end
 
     def _append(self, trainer: Engine) -> None:
         validated = self.evaluator.state.epoch == trainer.state.epoch
         metrics = trainer.state.metrics | (self.evaluator.state.metrics if validated else {})
         row = {"epoch": trainer.state.epoch, "seconds": round(time.monotonic() - self._start, 3)}
-        row["learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        row["learning_rate"] = self._learning_rate
         self.rows.append(row | {name: float(value) for name, value in metrics.items()})
         if self.write:
             self._write()

@@ -22,7 +22,7 @@ def plot_history(rows: Sequence[dict[str, float]], path: Path) -> None:
         path: PNG to write.
     """
     names = dict.fromkeys(name.split("_", 1)[1] for row in rows for name in row if name.startswith(("train_", "val_")))
-    columns = 3
+    columns = 4
     figure = Figure(figsize=(4 * columns, 3 * math.ceil((len(names) + 1) / columns)), layout="constrained")
     axes = figure.subplots(math.ceil((len(names) + 1) / columns), columns, squeeze=False).ravel()
     for axis, name in zip(axes, names, strict=False):

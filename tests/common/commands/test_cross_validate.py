@@ -28,7 +28,9 @@ def dataset(tmp_path: Path) -> Path:
         path = tmp_path / f"volumes/{k}.nii.gz"
         path.parent.mkdir(exist_ok=True)
         nibabel.save(nibabel.Nifti1Image(volume.astype(np.uint8), np.eye(4)), path)
-        cases.append({"id": f"case{k}", "image": str(path), "label": k % 2, "group": f"patient{k // 2}", "site": k // 2 % 3})
+        cases.append(
+            {"id": f"case{k}", "image": str(path), "label": k % 2, "group": f"patient{k // 2}", "site": k // 2 % 3}
+        )
     write_datalist(tmp_path, "toy", "boxes", ["thin", "thick"], {"training": cases})
     return tmp_path
 
