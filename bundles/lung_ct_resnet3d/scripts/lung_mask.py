@@ -20,9 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch.nn.functional import interpolate
 
-Mask = NDArray[np.bool_]
-IN_SLICE = np.zeros((3, 3, 3), dtype=bool)  # neighbours within an axial slice: labels of a volume are then 2-D regions
-IN_SLICE[:, 1, 1] = IN_SLICE[1, :, 1] = True
+from .airways import IN_SLICE, Mask, follow_airways, regions_in_slices
 
 
 class LungMask(Transform):
@@ -36,6 +34,8 @@ class LungMask(Transform):
     Args:
         threshold_hu: upper bound of air-filled lung.
         closing_mm: radius of the ball that closes dents at the pleura, 5-10 mm.
+        costal_closing_mm: radius of a second, wider ball for consolidations at the chest wall, which must not act
+            towards the mediastinum; 0 leaves it out. It needs two lungs in view, which tell where the middle is.
         min_volume_ml: smallest region that can be a lung.
         max_hole_cm2: largest hole per slice that is filled (vessels, consolidations, but not a heart between lungs).
         working_spacing_mm: axes with finer voxels are averaged to about this size, and the mask is brought back.
@@ -45,12 +45,14 @@ class LungMask(Transform):
         self,
         threshold_hu: float = -320.0,
         closing_mm: float = 8.0,
+        costal_closing_mm: float = 20.0,
         min_volume_ml: float = 50.0,
         max_hole_cm2: float = 40.0,
         working_spacing_mm: float = 2.0,
     ) -> None:
         self.threshold_hu = threshold_hu
         self.closing_mm = closing_mm
+        self.costal_closing_mm = costal_closing_mm
         self.min_volume_ml = min_volume_ml
         self.max_hole_cm2 = max_hole_cm2
         self.working_spacing_mm = working_spacing_mm
@@ -77,7 +79,9 @@ class LungMask(Transform):
         plain = img.as_tensor() if isinstance(img, MetaTensor) else torch.as_tensor(img)
         plain = plain.detach().to("cpu", torch.float32)
         if not bool(torch.isfinite(plain).all()):
-            raise ValueError("LungMask: img holds NaN or infinite values, but must be finite HU; repair the volume first.")
+            raise ValueError(
+                "LungMask: img holds NaN or infinite values, but must be finite HU; repair the volume first."
+            )
         spacing = _spacing_of(img, spacing_mm)
         coarse, step = _coarsen(plain, spacing, self.working_spacing_mm)
         lungs = self.segment(coarse, step)
@@ -105,12 +109,19 @@ class LungMask(Transform):
         if len(seeds) == 1:  # both lungs may touch at the anterior junction
             seeds = _split(seeds[0], spacing)
         lungs = np.zeros_like(air)
-        barrier = airways | outside
         max_voxels = self.max_hole_cm2 * 100 / float(spacing[0] * spacing[1])
-        for seed in seeds:  # each lung by itself, else both together would enclose heart and mediastinum
-            box = _box(seed, np.ceil(self.closing_mm / spacing).astype(int) + 1)
-            closed = _close(seed[box], self.closing_mm, spacing) & ~barrier[box]
-            lungs[box] |= _fill_slices(closed, max_voxels)
+        margin = np.ceil(max(self.closing_mm, self.costal_closing_mm) / spacing).astype(int) + 1
+        middles = [float(seed.any(axis=(1, 2)).nonzero()[0].mean()) for seed in seeds]
+        for seed, middle in zip(seeds, middles, strict=True):
+            # Each lung by itself, else both together would enclose heart and mediastinum.
+            box = _box(seed, margin)
+            lung = seed[box]
+            away = ndimage.distance_transform_edt(~lung, sampling=spacing)
+            closed = lung | _shrink(away <= self.closing_mm, self.closing_mm, spacing)
+            if self.costal_closing_mm and len(seeds) == 2:
+                wide = _shrink(away <= self.costal_closing_mm, self.costal_closing_mm, spacing)
+                closed |= wide & _beside(lung, medial_last=middle == min(middles)) & (hu[box] < 150)
+            lungs[box] |= _fill_slices(closed & ~(airways | outside)[box], max_voxels)
         return lungs
 
     def _anatomic(
@@ -163,51 +174,12 @@ class LungMaskd(MapTransform):
         return item
 
 
-def follow_airways(hu: NDArray[np.float32], air: Mask, spacing: NDArray[np.float64]) -> Mask:
-    """Air-filled tubes outside the lungs (X, Y, Z): trachea, main bronchi, and gas in gullet or bowel.
-
-    In an axial slice the trachea is a small, dark island of air. From such islands the dark air is followed
-    downwards slice by slice, through the carina and along the bronchi, until it widens into a lung.
-    """
-    area = float(spacing[0] * spacing[1])
-    lung_hu = float(np.median(hu[air])) if air.any() else -850.0
-    dark = air & (hu < min(-900.0, (lung_hu - 1000) / 2))
-    islands, tubes = _regions(air), _regions(dark)
-    tube_area = np.bincount(tubes.ravel()) * area
-    tube_area[0] = np.inf
-    airway = np.isin(islands, _trachea_like(hu, islands, area)) & air
-    above = np.zeros(air.shape[:2], dtype=bool)
-    for k in range(air.shape[2] - 1, -1, -1):
-        if above.any():
-            met = np.unique(tubes[:, :, k][above])
-            airway[:, :, k] |= np.isin(tubes[:, :, k], met[tube_area[met] <= 700.0])
-        above = airway[:, :, k]
-    width = max(1, round(2.5 / float(spacing[:2].mean())))  # the tube's rim, blurred by partial volume
-    return ndimage.binary_dilation(airway, IN_SLICE, iterations=width) & air
-
-
-def _trachea_like(hu: NDArray[np.float32], islands: NDArray[np.int32], area: float) -> NDArray[np.intp]:
-    """Labels of in-slice islands of 0.4-7 cm2 whose middle is as dark as free air."""
-    sizes = np.bincount(islands.ravel()) * area
-    sizes[0] = 0
-    small = np.flatnonzero((sizes >= 40.0) & (sizes <= 700.0))
-    if small.size == 0:
-        return small
-    dark = np.bincount(islands[hu < -915.0], minlength=sizes.size) * area
-    return small[dark[small] > 0.5 * sizes[small]]
-
-
-def _regions(mask: Mask) -> NDArray[np.int32]:
-    """Label 2-D regions of all axial slices at once."""
-    return ndimage.label(mask, IN_SLICE)[0]
-
-
 def _outside_air(hu: NDArray[np.float32], air: Mask) -> Mask:
     """Air around the body: dark regions that touch the in-plane border of their slice, with their blurred rim.
 
     Lungs that the field cuts touch the border too, but are not as dark as free air.
     """
-    labels = _regions(air & (hu < -940))
+    labels = regions_in_slices(air & (hu < -940))
     border = np.concatenate([labels[0].ravel(), labels[-1].ravel(), labels[:, 0].ravel(), labels[:, -1].ravel()])
     touching = np.zeros(int(labels.max()) + 1, dtype=bool)
     touching[border] = True
@@ -248,18 +220,20 @@ def _split(region: Mask, spacing: NDArray[np.float64]) -> list[Mask]:
     return [region]
 
 
-def _close(region: Mask, radius_mm: float, spacing: NDArray[np.float64]) -> Mask:
-    """Close a region by a ball."""
-    grown = ndimage.distance_transform_edt(~region, sampling=spacing) <= radius_mm
-    if grown.all():
-        return grown
-    # Where the array ends nothing is known to be outside: no erosion from there.
-    return (ndimage.distance_transform_edt(grown, sampling=spacing) > radius_mm) | region
+def _shrink(grown: Mask, radius_mm: float, spacing: NDArray[np.float64]) -> Mask:
+    """Erode by a ball, but not from the end of the array: what lies behind it is not known to be outside."""
+    return grown if grown.all() else ndimage.distance_transform_edt(grown, sampling=spacing) > radius_mm
+
+
+def _beside(lung: Mask, medial_last: bool) -> Mask:
+    """Voxels (X, Y, Z) that lie, in their row along x, not further to the middle than the lung does."""
+    order = slice(None, None, -1) if medial_last else slice(None)
+    return np.logical_or.accumulate(lung[order], axis=0)[order]
 
 
 def _fill_slices(mask: Mask, max_voxels: float) -> Mask:
     """Fill holes of every axial slice up to a size."""
-    labels = _regions(~mask)
+    labels = regions_in_slices(~mask)
     sizes = np.bincount(labels.ravel())
     border = np.concatenate([labels[0].ravel(), labels[-1].ravel(), labels[:, 0].ravel(), labels[:, -1].ravel()])
     hole = sizes <= max_voxels
@@ -291,7 +265,9 @@ def _coarsen(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Average (1, X, Y, Z) to about the working spacing; padding below -1024 HU counts as air."""
     shape = np.asarray(img.shape[1:])
-    coarse = np.where(spacing < 0.8 * working_mm, np.maximum(1, np.rint(shape * spacing / working_mm)), shape).astype(int)
+    coarse = np.where(spacing < 0.8 * working_mm, np.maximum(1, np.rint(shape * spacing / working_mm)), shape).astype(
+        int
+    )
     img = img.clamp(-1024, 1000)
     if not np.array_equal(coarse, shape):
         img = interpolate(img[None], size=tuple(coarse.tolist()), mode="area")[0]

@@ -37,7 +37,7 @@ def draw_opacities(grid: Grid, chest: Chest, findings: Findings, rng: np.random.
         return mask
     bumps = smooth_noise(rng, grid, 9.0)
     for side in (1, -1):
-        for index, point in enumerate(_lung_points(grid, chest, findings.opacities, (2.0, 12.0), rng, side)):
+        for index, point in enumerate(_lung_points(grid, chest, findings.opacities, (3.0, 14.0), rng, side)):
             dense = index + 0.5 < findings.consolidation * findings.opacities or rng.random() < 0.15
             value = rng.uniform(-100, 40) if dense else rng.uniform(-560, -250)
             low, high = findings.opacity_mm

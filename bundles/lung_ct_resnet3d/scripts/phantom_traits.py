@@ -219,8 +219,8 @@ def draw_case(rng: np.random.Generator, label: int, settings: PhantomSettings) -
         scars=int(rng.integers(0, 7)),
         emphysema=sometimes(0.4, 0.2, 1.0),
         atelectasis_hu=sometimes(0.85, 100, 780),
-        atelectasis_mm=between(5, 26),
-        haze_hu=sometimes(0.7, 40, 330),
+        atelectasis_mm=between(5, 24),
+        haze_hu=sometimes(0.65, 40, 310),
     )
     scan = Scan(
         noise_hu=between(*settings.noise_range_hu),

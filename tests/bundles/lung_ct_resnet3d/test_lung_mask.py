@@ -77,7 +77,7 @@ def test_consolidations_stay_in_the_mask(seed: int) -> None:
     assert phantom.opacity.sum() > 0.03 * lung.sum()
     assert dice(mask, lung) >= 0.95
     above = lung & (hu > -320)  # what the threshold alone would lose
-    assert mask[above].mean() > 0.6
+    assert mask[above].mean() > 0.75
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_lungs_that_the_field_cuts_stay_in() -> None:
     hu, lung, spacing = as_ras(make_phantom(5, 0, SETTINGS, couch=False))
     hu, lung = crop_to_lungs(hu, lung, inside=6)
     assert lung[0].any() and lung[-1].any()
-    assert dice(lung_mask(hu, spacing), lung) >= 0.97
+    assert dice(lung_mask(hu, spacing), lung) >= 0.96
 
 
 def test_airways_and_mediastinum_stay_out() -> None:
@@ -137,7 +137,7 @@ def test_a_nodule_at_the_pleura_stays_in_and_needs_the_closing() -> None:
     nodule = ball & lung
     assert nodule.sum() > 50
     assert lung_mask(hu, spacing)[nodule].mean() > 0.9
-    assert lung_mask(hu, spacing, closing_mm=0.5)[nodule].mean() < 0.5
+    assert lung_mask(hu, spacing, closing_mm=0.5, costal_closing_mm=0)[nodule].mean() < 0.5
 
 
 def test_fine_voxels_are_masked_on_the_working_grid_in_a_few_seconds() -> None:

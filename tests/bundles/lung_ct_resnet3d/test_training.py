@@ -154,3 +154,12 @@ def test_real_ct_is_read_and_predicted(tmp_path: Path, undisturbed: tuple[Path, 
     rows = {row["id"]: row for row in csv.DictReader(open(tmp_path / "predictions.csv"))}
     assert set(rows) == {"chest_crop", "example_ct_dicom"}
     assert all(row["error"] == "" for row in rows.values()), rows
+
+
+def test_two_processes_train_one_model(tmp_path: Path, cohort: Path) -> None:
+    parts = command(["train", "multi_gpu_train"], tmp_path, cohort, max_epochs=1, batch_size=2)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *parts[1:]]
+    done = subprocess.run(launcher, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert not [name for name in torch.load(tmp_path / "model.pt", weights_only=True) if name.startswith("module.")]
+    assert epochs_done(tmp_path) == 1
