@@ -84,7 +84,7 @@ class LungMask(Transform):
             )
         spacing = _spacing_of(img, spacing_mm)
         coarse, step = _coarsen(plain, spacing, self.working_spacing_mm)
-        lungs = self.segment(coarse, step)
+        lungs = self.segment(coarse, step.tolist())
         if lungs.any():
             mask = _refine(lungs, plain.shape[1:])
         else:
@@ -111,7 +111,7 @@ class LungMask(Transform):
         lungs = np.zeros_like(air)
         max_voxels = self.max_hole_cm2 * 100 / float(spacing[0] * spacing[1])
         margin = np.ceil(max(self.closing_mm, self.costal_closing_mm) / spacing).astype(int) + 1
-        middles = [float(seed.any(axis=(1, 2)).nonzero()[0].mean()) for seed in seeds]
+        middles = [float(np.flatnonzero(seed.any(axis=(1, 2))).mean()) for seed in seeds]
         for seed, middle in zip(seeds, middles, strict=True):
             # Each lung by itself, else both together would enclose heart and mediastinum.
             box = _box(seed, margin)

@@ -136,8 +136,8 @@ def _draw_skeleton(grid: Grid, hu: Volume, x: Volume, y: Volume, z: Volume, cage
     blend(hu, np.where(front, rib, np.float32(-9)), CARTILAGE, grid.voxel_mm)
     plate = np.minimum(np.minimum(shell, 17 - np.abs(x)), np.minimum(z + 62, 78 - z)) * scale
     plate = np.where(y > 40, plate, np.float32(-9))
-    for value, depth in ((BONE * 0.7, plate), (MARROW * 0.8, plate - 2.2)):
-        blend(hu, depth, value, grid.voxel_mm)
+    for value, depth in ((BONE * 0.7, plate), (MARROW * 0.8, plate - np.float32(2.2))):
+        blend(hu, depth.astype(np.float32), value, grid.voxel_mm)
     for side in (1, -1):
         blade = np.array([[0.88, 0.45 * side, 0.1 * side], [-0.47 * side, 0.88, 0.0], [-0.09 * side, -0.05, 1.0]])
         paint(grid, hu, ellipsoid(grid, (98 * side, -78, 52), (38, 4.5, 60), blade), BONE * 0.8)

@@ -103,7 +103,7 @@ def _series_header(volume: NDArray[np.int16], affine: NDArray[np.float64], name:
     meta.MediaStorageSOPClassUID = CTImageStorage
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = generate_uid(entropy_srcs=["lung_ct_resnet3d phantom"])
-    header = FileDataset(None, Dataset(), file_meta=meta, preamble=b"\0" * 128)
+    header = FileDataset("", Dataset(), file_meta=meta, preamble=b"\0" * 128)
     axes = RAS_TO_LPS @ affine[:3, :3]
     steps = np.linalg.norm(axes, axis=0)
     directions = (axes / steps).T

@@ -37,7 +37,7 @@ def draw_opacities(grid: Grid, chest: Chest, findings: Findings, rng: np.random.
         return mask
     bumps = smooth_noise(rng, grid, 9.0)
     for side in (1, -1):
-        for index, point in enumerate(_lung_points(grid, chest, findings.opacities, (3.0, 14.0), rng, side)):
+        for index, point in enumerate(_lung_points(grid, chest, findings.opacities, (2.5, 13.0), rng, side)):
             dense = index + 0.5 < findings.consolidation * findings.opacities or rng.random() < 0.15
             value = rng.uniform(-100, 40) if dense else rng.uniform(-560, -250)
             low, high = findings.opacity_mm
@@ -74,7 +74,7 @@ def _lump(
     frame, _ = np.linalg.qr(rng.standard_normal((3, 3)))
     patient = np.linalg.solve(grid.to_world_matrix, point - np.asarray(grid.shift_mm))
     half = np.asarray(radii) / grid.mean_scale
-    return ellipsoid(grid, patient, half, frame, margin=8.0)
+    return ellipsoid(grid, patient.tolist(), half.tolist(), frame, margin=8.0)
 
 
 def _raise(

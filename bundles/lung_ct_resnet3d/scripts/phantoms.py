@@ -92,9 +92,8 @@ def make_phantom(seed: int, label: int, settings: PhantomSettings | None = None,
     affine = _stored_affine(grid, scan.table_mm, [part.step < 0 for part in flip])
     meta = {"seed": seed, "label": label, "spacing_mm": list(case.spacing_mm)}
     meta |= {key: value for part in (scan, traits, findings) for key, value in vars(part).items()}
-    arrays = (np.ascontiguousarray(array[flip]) for array in (volume, chest.lung, opacity & ~nodules, nodules))
-    image, *masks = arrays
-    return Phantom(image, affine, *masks, meta=meta)
+    lung, opacity, nodules = (np.ascontiguousarray(m[flip]) for m in (chest.lung, opacity & ~nodules, nodules))
+    return Phantom(np.ascontiguousarray(volume[flip]), affine, lung, opacity, nodules, meta)
 
 
 def full_size_series(folder: Path, seed: int = 0, count: int = 3) -> list[Path]:
