@@ -32,7 +32,9 @@ def cross_validate(
 
     Each fold is the test section once; a part of the others, also split by ``by``, chooses epoch and threshold.
     ``output_dir`` gets one folder a fold, the pooled out-of-fold ``predictions.csv`` (section = fold), ``metrics.json``
-    with baselines on the same folds, and ``folds.csv``. Probabilities are calibrated in each fold before pooling.
+    with baselines on the same folds and the mean of model and baseline, and ``folds.csv``. Temperatures stay at 1:
+    fitted on the small validation part of each fold they differ by chance and spoil the pooled ranking
+    (``--calibrate true`` fits them).
 
     Args:
         bundle: folder of the bundle.
@@ -82,6 +84,7 @@ def _run_fold(bundle: Path, fold: Path, cache: Path, config: Sequence[str], over
         "output_dir": fold,
         "model_dir": fold / "models",
         "cache_dir": cache,
+        "calibrate": False,
         **overrides,
     }
     trained = fold / "trained"
@@ -110,6 +113,7 @@ def _pool(root: Path, folds: int, protocol: str) -> None:
     table = {"model": _collect(root, folds, "predictions.csv")}
     for path in sorted((root / "fold0" / "baselines").glob("*.csv")):
         table[path.stem] = _collect(root, folds, f"baselines/{path.name}")
+        table[f"mean of model and {path.stem}"] = _mean(table["model"][0], table[path.stem][0]), []
     figures = {name: _figures(rows) for name, (rows, _) in table.items()}
     rows, class_names = table["model"]
     write_predictions(root / "predictions.csv", rows, class_names)
@@ -132,6 +136,13 @@ def _collect(root: Path, folds: int, name: str) -> tuple[list[dict[str, Any]], l
         part, class_names = read_predictions(root / f"fold{k}" / name)
         rows += [row | {"section": f"fold{k}"} for row in part]
     return rows, class_names
+
+
+def _mean(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of ``first`` with the mean of both probabilities, decided by argmax."""
+    other = {row["id"]: row["prob"] for row in second}
+    means = [np.mean([row["prob"], other[row["id"]]], axis=0) for row in first]
+    return [row | {"prob": mean.tolist(), "pred": int(mean.argmax())} for row, mean in zip(first, means, strict=True)]
 
 
 def _arrays(rows: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

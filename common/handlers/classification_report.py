@@ -35,6 +35,7 @@ class ClassificationReport:
         calibrate_on: section for temperature and threshold.
         weights: weights file; the operating point goes to ``<name>.operating_point.json`` beside it.
         data: where the data come from, for the protocol line.
+        calibrate: fit the temperature; False keeps 1, right when ``calibrate_on`` is too small for it.
         baselines: name -> function that maps the ids of the reported cases to probabilities (N, C).
         num_bootstrap: resamples of the 95 % interval over groups.
     """
@@ -47,6 +48,7 @@ class ClassificationReport:
         weights: str,
         data: str,
         calibrate_on: str = "validation",
+        calibrate: bool = True,
         baselines: dict[str, Callable[[Sequence[str]], np.ndarray]] | None = None,
         num_bootstrap: int = 1000,
     ) -> None:
@@ -56,6 +58,7 @@ class ClassificationReport:
         self.weights = Path(weights)
         self.data = data
         self.calibrate_on = calibrate_on
+        self.calibrate = calibrate
         self.baselines = baselines or {}
         self.num_bootstrap = num_bootstrap
         self.cases: list[dict[str, Any]] = []
@@ -85,7 +88,7 @@ class ClassificationReport:
 
     def _report(self, engine: Engine) -> None:
         _, logits, labels = self._chosen(self.calibrate_on)
-        temperature = fit_temperature(logits, labels)
+        temperature = fit_temperature(logits, labels) if self.calibrate else 1.0
         threshold = youden_threshold(softmax(logits, temperature)[:, 1], labels) if logits.shape[1] == 2 else None
         write_operating_point(self.weights, temperature, threshold, self.calibrate_on)
         cases, logits, labels = self._chosen(self.section)

@@ -57,6 +57,7 @@ def test_folds_by_site_are_pooled_and_an_interrupted_call_goes_on(dataset: Path)
     metrics = json.loads((dataset / "cv/metrics.json").read_text())
     assert metrics["auroc"]["n"] == metrics["baselines"]["forest"]["auroc"]["n"] == 24
     assert metrics["baselines"]["forest"]["auroc"]["value"] > 0.9
+    assert metrics["baselines"]["mean of model and forest"]["auroc"]["n"] == 24
     (dataset / "cv/fold1/metrics.json").unlink()
     again = command(dataset, "--folds", "3", "--by", "site", *SMALL)
     assert re.findall(r"^fold(\d): (\w+)", again.stdout, re.M) == [("0", "done"), ("1", "evaluate"), ("2", "done")]
