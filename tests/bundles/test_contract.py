@@ -5,6 +5,7 @@
 """
 
 import functools
+import hashlib
 import json
 import os
 import re
@@ -149,6 +150,13 @@ def test_the_readme_shows_the_committed_figures(bundle: str) -> None:
     assert f"{metrics['auroc']['value']:.3f}" in text
     for name, figures in metrics["baselines"].items():
         assert f"{figures['auroc']['value']:.3f}" in text, name
+
+
+@pytest.mark.parametrize("bundle", BUNDLES)
+def test_the_readme_names_the_sha256_of_every_weights_file(bundle: str) -> None:
+    text = (ROOT / "bundles" / bundle / "docs/README.md").read_text()
+    for path in sorted((ROOT / "bundles" / bundle / "models").rglob("*.pt")):
+        assert hashlib.sha256(path.read_bytes()).hexdigest() in text, path.name
 
 
 @pytest.mark.parametrize("bundle", BUNDLES)
