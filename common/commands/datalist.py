@@ -4,11 +4,42 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..data.abide import datalist_abide
 from ..data.ct import datalist_ct
 from ..data.datalist import load_datalist, load_labels, summarise
 from ..data.medmnist import datalist_medmnist
 
-__all__ = ["DATALISTS", "ct", "medmnist"]
+__all__ = ["DATALISTS", "abide", "ct", "medmnist"]
+
+
+def abide(
+    source: str,
+    dataset_dir: str,
+    pipeline: str | None = None,
+    strategy: str | None = None,
+    atlas: str | None = None,
+    validation: float = 0.15,
+    test: float = 0.15,
+    seed: int = 0,
+    skip_broken: bool = False,
+) -> None:
+    """Join the region series and the phenotype table that nilearn's fetch_abide_pcp wrote, and split by site and diagnosis.
+
+    Args:
+        source: folder ABIDE_pcp or its parent.
+        dataset_dir: folder for dataset.json; the series stay where they are.
+        pipeline: cpac, css, dparsf or niak; needed only where the tree holds several.
+        strategy: for example filt_noglobal; needed only where the tree holds several.
+        atlas: for example ho or cc200; needed only where the tree holds several.
+        validation: share of the subjects for validation.
+        test: share of the subjects for test.
+        seed: seed of the split by subject, stratified by site and diagnosis.
+        skip_broken: leave unusable series, rows without a file and files without a row out, each with a line, where
+            they would be refused.
+    """
+    options = {"pipeline": pipeline, "strategy": strategy, "atlas": atlas, "validation": validation, "test": test}
+    options |= {"seed": seed, "skip_broken": skip_broken}
+    _report(datalist_abide(str(source), str(dataset_dir), **options, progress=True))  # type: ignore[arg-type]
 
 
 def ct(
@@ -54,7 +85,7 @@ def medmnist(
     _report(datalist_medmnist(str(source), str(dataset_dir), sections, labels, progress=True))
 
 
-DATALISTS = {"ct": ct, "medmnist": medmnist}
+DATALISTS = {"abide": abide, "ct": ct, "medmnist": medmnist}
 
 
 def _report(file: str | os.PathLike[str]) -> None:

@@ -2,6 +2,7 @@
 
 import warnings
 
+from .abide import abide_items, datalist_abide, is_abide_tree
 from .atomic import atomic_path
 from .cached_dataset import CachedDataset
 from .cohort import load_or_make
@@ -13,7 +14,7 @@ from .dicom_reader import DicomSeriesReader
 from .dicom_series import DicomSeries, scan_dicom
 from .medmnist import datalist_medmnist, medmnist_items
 from .results import load_operating_point, read_predictions, write_metrics, write_operating_point, write_predictions
-from .splits import grouped_folds, split_by_group
+from .splits import combined_strata, grouped_folds, split_by_group
 from .tolerant_dataset import TolerantDataset
 
 # MONAI's own DICOM reader, which every LoadImage constructs, asks for a GPU decoder
@@ -25,10 +26,14 @@ __all__ = [
     "DicomSeries",
     "DicomSeriesReader",
     "TolerantDataset",
+    "abide_items",
     "atomic_path",
+    "combined_strata",
+    "datalist_abide",
     "datalist_ct",
     "datalist_medmnist",
     "grouped_folds",
+    "is_abide_tree",
     "load_datalist",
     "load_labels",
     "load_operating_point",

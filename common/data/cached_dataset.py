@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -32,7 +33,8 @@ class CachedDataset(PersistentDataset):
         cache_dir: folder of the cache.
         keys: entries of the preprocessed item to hand out; None is all.
         path_keys: entries that name files (a path or a list of paths).
-        metadata_keys: entries of the item that are passed on beside the preprocessed ones.
+        metadata_keys: entries of the item that are passed on beside the preprocessed ones; one that an item lacks is
+            NaN.
         fill_workers: processes that fill the cache now, with a progress bar; 0 fills it at first use.
     """
 
@@ -81,7 +83,7 @@ class CachedDataset(PersistentDataset):
             raise RuntimeError(
                 f"{type(self).__name__}: case {item_transformed['id']} cannot be preprocessed."
             ) from problem
-        metadata = {key: item_transformed[key] for key in self.metadata_keys}
+        metadata = {key: item_transformed.get(key, math.nan) for key in self.metadata_keys}
         return metadata | {key: cached[key] for key in (cached if self.keys is None else self.keys)}
 
 

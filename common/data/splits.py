@@ -1,11 +1,12 @@
 """Seeded splits that keep groups (patients, scans, sites) whole and the mix of classes even."""
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-__all__ = ["grouped_folds", "split_by_group"]
+__all__ = ["combined_strata", "grouped_folds", "split_by_group"]
 
 _MAX_FOLDS = 20
 
@@ -14,9 +15,9 @@ def grouped_folds(labels: Sequence[int], groups: Sequence[Hashable], num_folds: 
     """Cut cases into folds of similar size and mix of classes; a group is never cut.
 
     Args:
-        labels: class of each case, length N.
+        labels: class or stratum of each case, length N.
         groups: group of each case, length N.
-        num_folds: number of folds, 2 or more.
+        num_folds: number of folds, 2 or more; as many as groups hold out each group once, in order of first appearance.
         seed: which of the possible cuts.
 
     Returns:
@@ -32,7 +33,39 @@ def grouped_folds(labels: Sequence[int], groups: Sequence[Hashable], num_folds: 
             f"grouped_folds: num_folds is {num_folds}, and {found} groups allow 2 to {found} folds; "
             "take fewer folds or finer groups."
         )
+    if num_folds == found:
+        return [np.flatnonzero(codes == code) for code in range(found)]
     return _folds(y, codes, num_folds, seed)
+
+
+def combined_strata(
+    labels: Sequence[int], groups: Sequence[Hashable], entries: Sequence[Sequence[Hashable]], minimum: int
+) -> list[int]:
+    """Strata of class and further entries (site), fine only where there are enough groups to share out.
+
+    A combination with fewer than ``minimum`` groups cannot reach every fold; such rare ones are joined within their
+    class, and where even together they are too few, with the smallest of the others.
+
+    Args:
+        labels: class of each case, length N.
+        groups: group of each case, length N.
+        entries: further entries, each with one value a case; none gives the classes themselves.
+        minimum: groups that a stratum needs, usually the number of folds.
+
+    Returns:
+        Code of the stratum of each case, for `labels` of :func:`grouped_folds` and :func:`split_by_group`.
+    """
+    keys = list(zip(labels, *entries, strict=True))
+    sizes = Counter(key for key, _ in dict.fromkeys(zip(keys, groups, strict=True)))
+    stratum: dict[tuple, tuple] = {}
+    for label in dict.fromkeys(labels):
+        own = sorted((key for key in sizes if key[0] == label), key=lambda key: sizes[key])
+        rare = [key for key in own if sizes[key] < minimum]
+        if rare and sum(sizes[key] for key in rare) < minimum:
+            rare = own[: len(rare) + 1]
+        stratum |= {key: (label, "rare") if key in rare else key for key in own}
+    codes = {name: k for k, name in enumerate(dict.fromkeys(stratum[key] for key in keys))}
+    return [codes[stratum[key]] for key in keys]
 
 
 def split_by_group(
@@ -44,7 +77,7 @@ def split_by_group(
     share of what is left.
 
     Args:
-        labels: class of each case, length N.
+        labels: class or stratum of each case, length N.
         groups: group of each case, length N.
         fractions: size of each part; they sum to 1 and a 0 gives an empty part.
         seed: which of the possible cuts.

@@ -1,8 +1,10 @@
-"""Metrics of classification results with intervals, calibration and operating points."""
+"""Metrics of classification results with intervals, tests, matching, calibration and operating points."""
 
 from .bootstrap import bootstrap_intervals
 from .calibration import expected_calibration_error, fit_temperature, softmax
 from .classification import classification_metrics, decide, youden_threshold
+from .matching import matched_pairs
+from .permutation import permutation_test
 
 __all__ = [
     "bootstrap_intervals",
@@ -10,6 +12,8 @@ __all__ = [
     "decide",
     "expected_calibration_error",
     "fit_temperature",
+    "matched_pairs",
+    "permutation_test",
     "softmax",
     "youden_threshold",
 ]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from common.data.splits import grouped_folds, split_by_group
+from common.data.splits import combined_strata, grouped_folds, split_by_group
 
 
 def cohort(seed: int = 0, cases: int = 300, groups: int = 180) -> tuple[list[int], list[str]]:
@@ -76,3 +76,26 @@ def test_as_many_folds_as_groups_leave_one_group_out() -> None:
 def test_a_wrong_number_of_folds_is_refused(num_folds: int) -> None:
     with pytest.raises(ValueError, match=f"num_folds is {num_folds}, and 3 groups allow 2 to 3"):
         grouped_folds([0, 1, 0], [1, 2, 3], num_folds)
+
+
+def test_folds_share_out_site_and_class_evenly() -> None:
+    rng = np.random.default_rng(0)
+    labels, sites = (rng.random(400) < 0.45).astype(int).tolist(), rng.choice(8, 400, p=np.arange(1, 9) / 36).tolist()
+    strata = combined_strata(labels, list(range(400)), [sites], 5)
+    for fold in grouped_folds(strata, list(range(400)), 5, seed=1):
+        for site in range(8):
+            for label in (0, 1):
+                members = [k for k in range(400) if sites[k] == site and labels[k] == label]
+                if len(members) >= 5:
+                    assert abs(len(set(members) & set(fold.tolist())) - len(members) / 5) < 1
+
+
+def test_rare_strata_are_joined_within_their_class() -> None:
+    labels = [0] * 12 + [1] * 12
+    sites = ["A"] * 8 + ["B"] * 2 + ["C"] * 2 + ["A"] * 10 + ["B"] * 2
+    groups = list(range(24))
+    assert combined_strata(labels, groups, [sites], 4) == [0] * 8 + [1] * 4 + [2] * 12  # B of class 1 joins A
+    assert len(set(combined_strata(labels, groups, [sites], 2))) == 5
+    assert combined_strata(labels, groups, [], 4) == labels
+    assert combined_strata(labels, groups, [sites], 100) == labels
+    assert len(set(combined_strata(labels, [k // 2 for k in groups], [sites], 2))) == 2 + 1  # groups count, not cases

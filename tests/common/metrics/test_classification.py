@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
 from common.metrics import (
     bootstrap_intervals,
@@ -89,3 +89,22 @@ def test_resampling_groups_widens_the_interval_of_repeated_cases() -> None:
     assert grouped["value"] == single["value"]
     assert grouped["high"] - grouped["low"] > 2 * (single["high"] - single["low"])
     assert grouped["high"] - grouped["low"] == pytest.approx(2 * 1.96 * values.std() / 30**0.5, rel=0.2)
+
+
+@pytest.mark.parametrize("num_classes", [2, 4])
+def test_figures_equal_those_of_scikit_learn_with_ties(num_classes: int) -> None:
+    generator = np.random.default_rng(num_classes)
+    labels = generator.permutation(np.arange(80) % num_classes)
+    scores = np.round(generator.random((80, num_classes)) + 0.4 * np.eye(num_classes)[labels], 1) + 0.01
+    probabilities = scores / scores.sum(axis=1, keepdims=True)
+    if num_classes == 2:
+        probabilities = np.round(probabilities, 1)
+    predicted = np.minimum(decide(probabilities), num_classes - 1 - (num_classes > 2))  # the last of 4 is never called
+    found = classification_metrics(probabilities, labels, predicted)
+    binary = num_classes == 2
+    truth, given = (labels, probabilities[:, 1]) if binary else (np.eye(num_classes)[labels], probabilities)
+    assert found["auroc"] == pytest.approx(roc_auc_score(truth, given, average="macro"), abs=1e-12)
+    expected = precision_recall_fscore_support(
+        labels, predicted, average="binary" if binary else "macro", zero_division=0
+    )
+    assert [found[name] for name in ("precision", "recall", "f1")] == pytest.approx(expected[:3], abs=1e-12)
