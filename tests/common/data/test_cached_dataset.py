@@ -79,3 +79,8 @@ def test_a_broken_file_is_named_by_case(tmp_path: Path, item: dict) -> None:
     Path(item["image"]).write_bytes(b"no image")
     with pytest.raises(RuntimeError, match="case a cannot be preprocessed"):
         CachedDataset([item], pipeline(), 3, str(tmp_path / "cache"))[0]
+
+
+def test_metadata_that_an_item_lacks_is_nan(tmp_path: Path, item: dict) -> None:
+    found = CachedDataset([item], pipeline(), 3, str(tmp_path / "cache"), metadata_keys=("id", "site", "age"))[0]
+    assert found["id"] == "a" and found["site"] != found["site"] and found["age"] is None

@@ -1,0 +1,1 @@
+"""Code of this bundle: network, transforms, phantoms, figures."""
