@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from .communities import aligned_mean, community_table, stability
 from .edge_importance import METHODS, edge_effect, importance
 from .edge_table import edge_table
+from .held_network import can_be_held
 from .network import BrainGNN
 from .region_scores import Scores, agreement, class_scores, overlaps, planted_auc, region_table, scores_of, top_regions
 
@@ -99,7 +100,7 @@ def _edge_maps(
     members = [module for module in network.modules() if isinstance(module, BrainGNN)]
     if images.shape[1] != 2 or not all(member.edges for member in members):
         return {}, {}
-    methods = [name for name in METHODS if name != MAIN or not any(_jumps(member) for member in members)]
+    methods = [name for name in METHODS if name != MAIN or all(can_be_held(member) for member in members)]
     steps = {MAIN: {"num_steps": num_steps}}
     maps = {name: importance(network, images, name, target, **steps.get(name, {})) for name in methods}
     if MAIN not in maps:
@@ -110,10 +111,6 @@ def _edge_maps(
         "edges change the margin by (mean size)": float(np.abs(effect).mean()),
         "completeness error": float(error),
     }
-
-
-def _jumps(member: BrainGNN) -> bool:
-    return member.augment or member.conv1.edge_norm != "sum" or member.conv1.attention is not None
 
 
 def _stabilities(scores: Scores, class_names: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,13 @@ from torch.overrides import TorchFunctionMode
 from .common.layers import RaGConv, ROITopKPool, Selection
 from .network import BrainGNN
 
-__all__ = ["guided_relu", "held"]
+__all__ = ["can_be_held", "guided_relu", "held"]
+
+
+def can_be_held(network: BrainGNN) -> bool:
+    """Whether the edges of a network are normalised by their sum, which :func:`held` needs."""
+    convolutions = network.conv1, network.conv2
+    return not network.augment and all(conv.edge_norm == "sum" and conv.attention is None for conv in convolutions)
 
 
 @contextmanager
@@ -29,7 +35,7 @@ def held(network: BrainGNN, image: Tensor) -> Iterator[BrainGNN]:
         ValueError: when the network normalises edges otherwise than by their sum.
     """
     convolutions, pools = (network.conv1, network.conv2), (network.pool1, network.pool2)
-    if network.augment or any(conv.edge_norm != "sum" or conv.attention is not None for conv in convolutions):
+    if not can_be_held(network):
         raise ValueError("held: only edges normalised by their sum can be held; take mode='paper' without attention.")
     try:
         for conv in convolutions:
