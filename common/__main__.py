@@ -1,4 +1,4 @@
-"""Command line: ``python -m common doctor | datalist | cross-validate``."""
+"""Command line: ``python -m common doctor | datalist | cross-validate | compare``."""
 
 import sys
 from collections.abc import Callable
@@ -11,6 +11,7 @@ COMMANDS = {
     "doctor": ("doctor", "doctor"),
     "datalist": ("datalist", "DATALISTS"),
     "cross-validate": ("cross_validate", "cross_validate"),
+    "compare": ("compare", "compare"),
 }
 
 

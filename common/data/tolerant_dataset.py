@@ -42,7 +42,7 @@ class TolerantDataset(Dataset):
         return {"image": image, "error": error} | names
 
     def _image(self, item: dict) -> torch.Tensor:
-        image = convert_to_tensor(self.transform({"image": item["image"]})["image"], track_meta=False)
+        image = convert_to_tensor(self.transform({"image": item["image"], "id": item["id"]})["image"], track_meta=False)
         if tuple(image.shape) != self.image_shape:
             raise ValueError(
                 f"{type(self).__name__}: preprocessing gave shape {tuple(image.shape)}, expected {self.image_shape};"

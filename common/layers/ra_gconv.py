@@ -94,14 +94,14 @@ class RaGConv(nn.Module):
         mixed = self.alpha.relu() @ self.basis.flatten(1)  # Eq. (2), (3)
         return mixed.view(self.num_regions, self.in_channels, self.out_channels) + self.kernel_bias
 
-    def transform(self, x: Tensor) -> Tensor:
-        """W_i h_i of every region: (B, N, F) -> (B, N, O)."""
+    def transform(self, x: Tensor, kernels: Tensor | None = None) -> Tensor:
+        """W_i h_i of every region: (B, N, F) -> (B, N, O); ``kernels`` (N, F, O) in place of the layer's own."""
         if x.shape[1] != self.num_regions or x.shape[2] != self.in_channels:
             raise ValueError(
                 f"RaGConv: x has shape {list(x.shape)}, expected (B, {self.num_regions}, {self.in_channels}):"
                 " every region of the atlas in its order; missing regions are rows of zeros."
             )
-        return torch.bmm(x.transpose(0, 1), self.kernels()).transpose(0, 1)
+        return torch.bmm(x.transpose(0, 1), self.kernels() if kernels is None else kernels).transpose(0, 1)
 
     def aggregate(self, transformed: Tensor, adjacency: Tensor) -> Tensor:
         """Add the messages of the neighbours: (B, n, O), (B, n, n) -> (B, n, O); any n regions, so also pooled ones."""

@@ -22,7 +22,6 @@ def plot_regions(
     title: str,
     note: str,
     path: Path,
-    diverging: bool = False,
 ) -> None:
     """Draw one glass brain a row with the chosen regions as dots, coloured by one scale.
 
@@ -34,11 +33,10 @@ def plot_regions(
         title: what is seen.
         note: n and data, under the title.
         path: PNG to write.
-        diverging: colours around zero.
     """
     figure = frame(title, note, height=1.3 + 3.1 * len(rows))
     values = np.concatenate([rows[name][shown[name]] for name in rows])
-    scale, cmap = colour_scale(values, diverging)
+    scale, cmap = colour_scale(values, diverging=False)
     height = (figure.get_figheight() - 1.3) / figure.get_figheight() / len(rows)
     for k, name in enumerate(rows):
         bottom = 0.02 + height * (len(rows) - 1 - k)

@@ -14,7 +14,17 @@ from .edge_importance import METHODS, edge_effect, importance
 from .edge_table import edge_table
 from .held_network import can_be_held
 from .network import BrainGNN
-from .region_scores import Scores, agreement, class_scores, overlaps, planted_auc, region_table, scores_of, top_regions
+from .region_scores import (
+    Scores,
+    agreement,
+    class_effect,
+    class_scores,
+    overlaps,
+    planted_auc,
+    region_table,
+    scores_of,
+    top_regions,
+)
 
 __all__ = ["Findings", "find"]
 
@@ -79,7 +89,7 @@ def find(
     edges = edge_table(maps, images, scores.labels, places, class_names, num_edges) if maps else pd.DataFrame()
     numbers = _stabilities(scores, class_names) | {"communities over networks": stability(strengths)} | edge_numbers
     if planted is not None:
-        numbers["planted-region AUC"] = _recovery(by_class, maps, planted)
+        numbers["planted-region AUC"] = _recovery(by_class, class_effect(scores, len(class_names)), maps, planted)
     return Findings(
         *(places, class_names, scores.labels, by_class, strength, region_table(scores, places, class_names)),
         *(community_table(strength, places), edges, numbers, len(strengths)),
@@ -130,9 +140,12 @@ def _stabilities(scores: Scores, class_names: Sequence[str]) -> dict[str, Any]:
 
 
 def _recovery(
-    by_class: NDArray[np.floating], maps: dict[str, NDArray[np.floating]], planted: NDArray[np.bool_]
+    by_class: NDArray[np.floating],
+    effect: NDArray[np.floating],
+    maps: dict[str, NDArray[np.floating]],
+    planted: NDArray[np.bool_],
 ) -> dict[str, float]:
-    """AUC of each way to rank regions; the first is the pooling score."""
-    ways = {"mean score": by_class.mean(0), "size of the score difference": np.abs(by_class[-1] - by_class[0])}
+    """AUC of each way to rank regions; the first two are by pooling scores."""
+    ways = {"effect of class on the score": effect, "mean score": by_class.mean(0)}
     ways |= {name.replace("_", " "): np.abs(values).mean(0).sum(0) for name, values in maps.items()}
     return {name: planted_auc(values, planted) for name, values in ways.items()}

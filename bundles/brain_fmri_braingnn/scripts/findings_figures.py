@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import nibabel
-import numpy as np
 
 from .brain_figures import plot_edges, plot_map, plot_regions
 from .common.data.atomic import atomic_path
@@ -24,11 +23,11 @@ def draw(found: Findings, folder: Path, note: str) -> dict[str, Path]:
     files = {title: folder / "regions.png"}
     plot_regions(rows, tops, found.places, "mean pooling score", title, note, files[title])
 
-    difference = {f"{last} - {first}": found.regions["difference"].to_numpy()}
-    far = {name: top_regions(np.abs(values)) for name, values in difference.items()}
+    effect = {f"{last} or {first}": found.regions["effect"].to_numpy()}
+    far = {name: top_regions(values) for name, values in effect.items()}
     title = f"Where scores of {last} and {first} differ most"
-    files[title] = folder / "difference.png"
-    plot_regions(difference, far, found.places, "difference of mean scores", title, note, files[title], diverging=True)
+    files[title] = folder / "effect.png"
+    plot_regions(effect, far, found.places, "effect of class on the score (Cohen's d)", title, note, files[title])
 
     title = "Communities of the first convolution"
     files[title] = folder / "communities.png"
@@ -42,11 +41,11 @@ def draw(found: Findings, folder: Path, note: str) -> dict[str, Path]:
 
 
 def draw_map(found: Findings, folder: Path, note: str, atlas: str) -> dict[str, Path]:
-    """Write the difference between classes into the space of the atlas and draw it; path by caption."""
-    values, codes = found.regions["difference"].to_numpy(), found.regions["code"].to_numpy()
+    """Write the effect of the class on the score into the space of the atlas and draw it; path by caption."""
+    values, codes = found.regions["effect"].to_numpy(), found.regions["code"].to_numpy()
     image = brain_map(values, codes, atlas)
     with atomic_path(folder / "brain_map.nii.gz") as temporary:
         nibabel.save(image, temporary)
-    title = f"Score of {found.class_names[-1]} minus {found.class_names[0]} in the space of the atlas"
-    plot_map(image, "difference of mean scores", title, note, folder / "brain_map.png")
+    title = f"Where scores of {found.class_names[-1]} and {found.class_names[0]} differ, in the space of the atlas"
+    plot_map(image, "effect of class on the score (Cohen's d)", title, note, folder / "brain_map.png")
     return {title: folder / "brain_map.png"}

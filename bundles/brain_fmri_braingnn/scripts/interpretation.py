@@ -69,7 +69,7 @@ def interpret(
         class_names: C names.
         output_dir: folder to fill.
         data: what the figures say the data are.
-        atlas: label image; with it the difference between classes is also written as ``brain_map.nii.gz``.
+        atlas: label image; with it the effect of the class is also written as ``brain_map.nii.gz``.
         planted: codes of the regions that differ in truth (phantoms).
         num_steps: of integrated gradients.
         num_edges: rows of ``edges.csv``.
@@ -131,7 +131,7 @@ def _tables(found: Findings) -> dict[str, Any]:
     """Head of each table by caption."""
     table = found.regions.drop(columns="code")
     tables = {f"Highest score: {name}": table.nlargest(10, f"score_{name}") for name in found.class_names}
-    tables["Largest difference"] = table.loc[table["difference"].abs().nlargest(10).index]
+    tables["Largest effect of the class"] = table.nlargest(10, "effect")
     if len(found.edges):
         columns = ["region_a", "region_b", "share_of_subjects", "difference"]
         tables["Edges with the largest difference"] = found.edges[columns].head(10)

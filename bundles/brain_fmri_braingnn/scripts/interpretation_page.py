@@ -22,7 +22,8 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } tr:nth-chi
 METHOD = (
     "Score: standardised score of the first pooling layer, mean over the subjects of a class and over the networks of "
     "the ensemble; a region that is missing in a subject does not count there. It says what the network attends to, in "
-    "both classes; the difference between classes says where they are treated differently.",
+    "both classes. Effect: Cohen's d of the score between classes, root mean square over networks; it says where the classes "
+    "are treated differently.",
     "Stability: Jaccard index of chosen regions over pairs of subjects or networks, beside what sets of that size drawn at "
     "random give.",
     "Communities: relu(alpha) of the first convolution; a region belongs to those above mean + standard deviation of its "

@@ -15,7 +15,8 @@ class BrainGNNLoss(nn.Module):
 
     .. math:: L = L_{ce} + \lambda_0 \sum_l L_{unit}^{(l)} + \lambda_1 \sum_l L_{TPK}^{(l)} + \lambda_2 L_{GLC}
 
-    Given logits alone (validation) it is the cross entropy. Members of an ensemble are averaged.
+    Given logits alone (validation) it is the cross entropy. The objectives of the members of an ensemble are added up:
+    each is trained as if it were alone, with the same learning rate for any number of members.
 
     Args:
         num_regions: N.
@@ -29,7 +30,7 @@ class BrainGNNLoss(nn.Module):
 
     Shapes:
         output (B, C) or (B, M (C + 2 N + 2)) as :class:`~.network.BrainGNNEnsemble` hands out, label (B,) -> scalar.
-        ``terms`` holds the unweighted terms of the last training batch by name.
+        ``terms`` holds the unweighted terms of the last training batch by name, averaged over members.
 
     Raises:
         ValueError: when the width of the output is neither.
@@ -66,7 +67,8 @@ class BrainGNNLoss(nn.Module):
         members = [self._member(part, label) for part in self.split(output)]
         terms = {name: torch.stack([member[name] for member in members]).mean() for name in self.weights}
         self.terms = {name: float(term.detach()) for name, term in terms.items()}
-        return torch.stack([weight * terms[name] for name, weight in self.weights.items() if weight]).sum()  # Eq. (10)
+        weighted = torch.stack([weight * terms[name] for name, weight in self.weights.items() if weight])  # Eq. (10)
+        return len(members) * weighted.sum()
 
     def split(self, output: Tensor) -> list[Tensor]:
         """Outputs of the members, each (B, C + 2 N + 2)."""

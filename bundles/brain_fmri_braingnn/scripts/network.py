@@ -122,12 +122,12 @@ class BrainGNN(nn.Module):
                 " the regions must be those of the atlas that the network was made for."
             )
         x, adjacency = image[:, 0], image[:, 1]
-        present = (x != 0).any(2)
-        x = x / self.feature_std
+        present = (x.amax(2) != 0) | (x.amin(2) != 0)  # also True for NaN, which must not vanish
         if not self.edges:
             adjacency = torch.zeros_like(adjacency)
 
-        h1 = self.conv1(x, adjacency) * present[:, :, None]
+        kernels = self.conv1.kernels() / self.feature_std[:, :, None]  # cheaper than to scale every graph
+        h1 = self.conv1.aggregate(self.conv1.transform(x, kernels), adjacency) * present[:, :, None]
         first = self.pool1.select(h1, present)
         gated = h1 * first.gate[:, :, None]
         # kernels belong to regions, so they are applied before the regions are gathered: no kernel is copied

@@ -1,5 +1,6 @@
 """What the first pooling layer thinks of each region: scores by class, kept regions, and how stable they are."""
 
+import warnings
 from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 __all__ = [
     "Scores",
     "agreement",
+    "class_effect",
     "class_scores",
     "jaccard",
     "overlaps",
@@ -84,11 +86,27 @@ def class_scores(scores: Scores, num_classes: int) -> NDArray[np.floating]:
     return np.stack(means)
 
 
+def class_effect(scores: Scores, num_classes: int) -> NDArray[np.floating]:
+    """How differently the last and the first class score each region, (N,), >= 0; NaN where a class lacks the region.
+
+    Cohen's d of the score (difference of the means over the standard deviation within classes), and over members the
+    root mean square: which sign a score has is an accident of each member's projection vector, and a mean of signed
+    differences would cancel.
+    """
+    first, last = (scores.values[:, scores.labels == label] for label in (0, num_classes - 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a region that is missing in all subjects of a class
+        variance = (np.nanvar(first, 1) + np.nanvar(last, 1)) / 2
+        difference = np.nanmean(last, 1) - np.nanmean(first, 1)  # (M, N)
+        effect = np.divide(difference, variance**0.5, out=np.full_like(difference, np.nan), where=variance > 0)
+        return np.sqrt(np.nanmean(effect**2, 0))
+
+
 def region_table(scores: Scores, places: pd.DataFrame, class_names: Sequence[str]) -> pd.DataFrame:
     """One row a region, in the order of the atlas.
 
     Returns:
-        Columns code, name, lobe, ``score_<class>``, difference (last class minus first), share_kept (of the subjects
+        Columns code, name, lobe, ``score_<class>``, effect (:func:`class_effect`), share_kept (of the subjects
         that have the region) and rank (1: highest score averaged over classes).
     """
     by_class = class_scores(scores, len(class_names))
@@ -96,7 +114,7 @@ def region_table(scores: Scores, places: pd.DataFrame, class_names: Sequence[str
     table = places[["code", "name", "lobe"]].reset_index(drop=True)
     for name, values in zip(class_names, by_class, strict=True):
         table[f"score_{name}"] = values
-    table["difference"] = by_class[-1] - by_class[0]
+    table["effect"] = class_effect(scores, len(class_names))
     table["share_kept"] = (scores.kept & present).sum((0, 1)) / np.maximum(present.sum((0, 1)), 1)
     table["rank"] = pd.Series(by_class.mean(0)).rank(ascending=False, method="first", na_option="bottom").astype(int)
     return table

@@ -27,7 +27,7 @@ OF_SERIES = (
     "block_bootstrap",
 )
 OF_IMAGES = ("nifti", "voxel_resampling")
-TRAINING_ONLY = ("contrastive", "combat")
+TRAINING_ONLY = ("contrastive", "combat", "recipe_paper")
 ALL = (*OF_SERIES, *OF_IMAGES, "matrices", *TRAINING_ONLY)
 LONG = ("voxel_resampling", "nifti", "multimodal_gate", "official", "no_edges")
 EVERY = [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in ALL]
@@ -128,6 +128,29 @@ def test_time_crops_differ_between_epochs_and_not_between_repeats(cohorts: dict[
     parser.get_parsed_content("train#augmentation").epoch = 1
     assert first.shape == (4, 110, 110) and torch.equal(first, again)
     assert not torch.equal(first[0], first[2]) and not torch.equal(first, dataset[0]["image"])
+
+
+def test_head_and_layers_have_learning_rates_of_their_own(cohorts: dict[str, Path], tmp_path: Path) -> None:
+    for name in ("edge_attention", "dynamic", "multimodal_branch"):
+        parser = ConfigParser()
+        parser.read_config(files("train", name))
+        parser.update(SMALL | places(name, cohorts, tmp_path) | {"learning_rate": 0.25, "head_learning_rate": 4.0})
+        optimizer, network = parser.get_parsed_content("optimizer"), parser.get_parsed_content("network")
+        rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+        heads = {name for name, p in network.named_parameters() if rates[id(p)] == 4.0}
+        assert heads and heads == {name for name, _ in network.named_parameters() if "head." in name}
+        assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(network.parameters()))
+
+
+def test_phantoms_of_an_override_are_its_own(tmp_path: Path) -> None:
+    parser = ConfigParser()
+    parser.read_config(files("train", "multimodal_gate"))
+    own = {"training": 2, "validation": 2, "test": 2, "structural": True}
+    parser.update({"bundle_root": str(BUNDLE), "dataset_dir": str(tmp_path), "phantom_settings": own})
+    parser["datalist#default_dir"] = str(tmp_path)
+    cases = parser.get_parsed_content("datalist")
+    assert len(cases["training"]) == 2
+    assert list(Path(cases["training"][0]["image"]).parents[1].glob("structural/*"))
 
 
 def test_windows_of_a_subject_are_one_item_of_one_section(cohorts: dict[str, Path], tmp_path: Path) -> None:

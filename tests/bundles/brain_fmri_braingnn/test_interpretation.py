@@ -19,7 +19,7 @@ from scripts.region_places import brain_map, read_places
 
 BUNDLE = Path(__file__).resolve().parents[3] / "bundles/brain_fmri_braingnn"
 REGIONS = str(BUNDLE / "configs/ho_regions.csv")
-PNG = ["brain_map.png", "communities.png", "difference.png", "edges.png", "regions.png"]
+PNG = ["brain_map.png", "communities.png", "edges.png", "effect.png", "regions.png"]
 
 
 def cases(subjects: int = 6, channels: int = 2) -> list[dict]:
@@ -61,7 +61,7 @@ def test_everything_is_written(folder):
 
 def test_numbers_hold_the_ground_truth_and_the_checks(folder):
     numbers = json.loads((folder / "interpretation.json").read_text())
-    assert list(numbers["planted-region AUC"])[0] == "mean score"
+    assert list(numbers["planted-region AUC"])[:2] == ["effect of class on the score", "mean score"]
     assert all(0 <= value <= 1 for value in numbers["planted-region AUC"].values())
     assert numbers["completeness error"] < 0.5 * numbers["edges change the margin by (mean size)"]
 
@@ -73,10 +73,10 @@ def test_page_needs_no_other_file(folder):
     assert not re.search(r"<(script|link)", page) and "planted-region AUC" in page and "Adebayo" in page
 
 
-def test_map_has_the_difference_of_each_region_in_its_voxels(folder):
+def test_map_has_the_effect_of_each_region_in_its_voxels(folder):
     values = np.asarray(nibabel.load(folder / "brain_map.nii.gz").dataobj)
     labels = np.asarray(make_atlas().dataobj)
-    table = pd.read_csv(folder / "regions.csv").set_index("code")["difference"]
+    table = pd.read_csv(folder / "regions.csv").set_index("code")["effect"]
     for code in (10, 301, 4802):
         np.testing.assert_allclose(values[labels == code], table[code], rtol=1e-4)
     assert (values[labels == 0] == 0).all()

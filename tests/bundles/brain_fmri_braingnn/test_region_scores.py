@@ -8,6 +8,7 @@ from scripts.region_places import read_places
 from scripts.region_scores import (
     Scores,
     agreement,
+    class_effect,
     class_scores,
     jaccard,
     overlaps,
@@ -62,7 +63,7 @@ def test_scores_stand_at_their_own_names_when_the_atlas_is_reordered(places):
     moved = scores_of(permuted(net, order), images[:, :, order][..., order], labels, 2)
     found = region_table(moved, places.iloc[order.numpy()], ["a", "b"]).set_index("name").loc[expected.index]
     assert expected["score_a"].nunique() == N
-    for column in ("score_a", "score_b", "difference", "share_kept"):
+    for column in ("score_a", "score_b", "effect", "share_kept"):
         np.testing.assert_allclose(found[column], expected[column], atol=1e-5)
     assert (found["rank"] == expected["rank"]).all() and (found["code"] == expected["code"]).all()
 
@@ -92,6 +93,19 @@ def test_missing_region_does_not_count_in_means_and_shares(places):
     kept[0, 1, 0] = True
     table = region_table(Scores(values, kept, np.array([0, 0])), places, ["only"])
     assert table["score_only"][0] == 3 and table["share_kept"][0] == 1 and table["rank"][0] == 1
+
+
+def test_effect_does_not_depend_on_the_sign_of_a_member():
+    values = np.random.default_rng(0).normal(size=(1, 40, N))
+    labels = np.arange(40) % 2
+    values[0, labels == 1, 3] += 2.0
+    values[0, :, 5] = np.nan
+    mirrored = np.concatenate([values, -values])
+    effect = class_effect(Scores(mirrored, np.isfinite(mirrored), labels), 2)
+    assert np.nanargmax(effect) == 3 and effect[3] > 1.2 and np.isnan(effect[5])
+    np.testing.assert_allclose(effect, class_effect(Scores(values, np.isfinite(values), labels), 2))
+    one, other = values[0, labels == 0, 3], values[0, labels == 1, 3]
+    assert effect[3] == pytest.approx((other.mean() - one.mean()) / np.sqrt((one.var() + other.var()) / 2))
 
 
 def test_top_regions_skips_missing_ones():
