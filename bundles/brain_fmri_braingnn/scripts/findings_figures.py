@@ -23,7 +23,7 @@ def draw(found: Findings, folder: Path, note: str) -> dict[str, Path]:
     files = {title: folder / "regions.png"}
     plot_regions(rows, tops, found.places, "mean pooling score", title, note, files[title])
 
-    effect = {f"{last} or {first}": found.regions["effect"].to_numpy()}
+    effect = {f"{last} against {first}": found.regions["effect"].to_numpy()}
     far = {name: top_regions(values) for name, values in effect.items()}
     title = f"Where scores of {last} and {first} differ most"
     files[title] = folder / "effect.png"
