@@ -36,6 +36,7 @@ class ClassificationReport:
         weights: weights file; the operating point goes to ``<name>.operating_point.json`` beside it.
         data: where the data come from, for the protocol line.
         calibrate: fit the temperature; False keeps 1, right when ``calibrate_on`` is too small for it.
+        threshold: decision threshold of the second of two classes, fixed beforehand; None chooses Youden's.
         baselines: name -> function that maps the ids of the reported cases to probabilities (N, C).
         num_bootstrap: resamples of the 95 % interval over groups.
     """
@@ -49,6 +50,7 @@ class ClassificationReport:
         data: str,
         calibrate_on: str = "validation",
         calibrate: bool = True,
+        threshold: float | None = None,
         baselines: dict[str, Callable[[Sequence[str]], np.ndarray]] | None = None,
         num_bootstrap: int = 1000,
     ) -> None:
@@ -59,6 +61,7 @@ class ClassificationReport:
         self.data = data
         self.calibrate_on = calibrate_on
         self.calibrate = calibrate
+        self.threshold = threshold
         self.baselines = baselines or {}
         self.num_bootstrap = num_bootstrap
         self.cases: list[dict[str, Any]] = []
@@ -89,7 +92,9 @@ class ClassificationReport:
     def _report(self, engine: Engine) -> None:
         _, logits, labels = self._chosen(self.calibrate_on)
         temperature = fit_temperature(logits, labels) if self.calibrate else 1.0
-        threshold = youden_threshold(softmax(logits, temperature)[:, 1], labels) if logits.shape[1] == 2 else None
+        threshold = self.threshold
+        if threshold is None and logits.shape[1] == 2:
+            threshold = youden_threshold(softmax(logits, temperature)[:, 1], labels)
         write_operating_point(self.weights, temperature, threshold, self.calibrate_on)
         cases, logits, labels = self._chosen(self.section)
         probabilities = softmax(logits, temperature)
@@ -100,11 +105,13 @@ class ClassificationReport:
             scores = predict([case["id"] for case in cases])
             path = self.output_dir / "baselines" / f"{name}.csv"
             baselines[name] = self._figures(path, cases, labels, scores, decide(scores))
-        decision = "argmax" if threshold is None else f"threshold {threshold:.3f} (Youden)"
+        rule = "fixed" if self.threshold is not None else f"Youden, chosen on {self.calibrate_on}"
+        decision = "argmax" if threshold is None else f"threshold {threshold:.3f} ({rule})"
+        kept = f"chosen on {self.calibrate_on}" if self.calibrate else "kept"
         protocol = (
-            f"{Path(self.data).name}: section {self.section}; temperature {temperature:.3f} and {decision} chosen on"
-            f" {self.calibrate_on}; 95 % percentile bootstrap over groups, {self.num_bootstrap} resamples;"
-            " baselines fitted on training, at argmax"
+            f"{Path(self.data).name}: section {self.section}; temperature {temperature:.3f} {kept}, {decision};"
+            f" 95 % percentile bootstrap over groups, {self.num_bootstrap} resamples; baselines fitted on training, at"
+            " argmax"
         )
         write_metrics(self.output_dir / "metrics.json", figures, baselines, protocol)
         title = f"section {self.section}: {len(cases)} cases, AUROC {figures['auroc']['value']:.3f}"

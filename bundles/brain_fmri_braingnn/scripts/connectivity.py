@@ -62,19 +62,23 @@ def correlation(series: torch.Tensor, shrink: bool = True) -> torch.Tensor:
     return torch.cat(parts).to(series.dtype)
 
 
-def partial_correlation(series: torch.Tensor) -> torch.Tensor:
+def partial_correlation(series: torch.Tensor, standardise: bool = False) -> torch.Tensor:
     """Partial correlation from the inverse of the Ledoit-Wolf covariance, (B, T, N) -> (B, N, N).
 
     Off the diagonal it is - P_ij / sqrt(P_ii P_jj), the sign of nilearn's ConnectivityMeasure("partial correlation").
-    Like there, series are not z-scored first.
 
     Args:
         series: (B, T, N).
+        standardise: z-score the series first. Without it, as in nilearn, the shrinkage takes away the edges of regions
+            whose signal is weak, as a mean over many voxels is.
 
     Returns:
         Diagonal 1 for regions present, rows and columns of missing regions 0.
     """
-    parts = [_partial(_shrink(*moments), moments[2]) for moments in map(_moments, series.split(_CHUNK))]
+    parts = []
+    for part in series.split(_CHUNK):
+        moments = _moments(part, standardise)
+        parts.append(_partial(_shrink(*moments), moments[2]))
     return torch.cat(parts).to(series.dtype)
 
 
@@ -95,6 +99,7 @@ class Connectivity(Transform):
         shrink: shrink the correlation as nilearn does (:func:`correlation`).
         matrix_shrinkage: a ready correlation does not tell its number of frames, so the share of the identity mixed
             into it before it is inverted is given here.
+        standardise: z-score the series before the partial correlation (:func:`partial_correlation`).
 
     Raises:
         ValueError: on unusable settings or shapes, NaN, fewer than two regions present, an asymmetric matrix, or
@@ -107,6 +112,7 @@ class Connectivity(Transform):
         fisher_clip: float = 0.9999,
         shrink: bool = True,
         matrix_shrinkage: float = 0.1,
+        standardise: bool = True,
     ) -> None:
         if source not in ("series", "matrix"):
             raise ValueError(f"Connectivity: source is {source!r}, it must be 'series' or 'matrix'.")
@@ -118,6 +124,7 @@ class Connectivity(Transform):
         self.fisher_clip = fisher_clip
         self.shrink = shrink
         self.matrix_shrinkage = matrix_shrinkage
+        self.standardise = standardise
 
     def __call__(self, img: torch.Tensor, subject: str = "") -> torch.Tensor:
         """Compute both matrices; `subject` names the case in errors."""
@@ -130,7 +137,7 @@ class Connectivity(Transform):
 
     def _compute(self, img: torch.Tensor, subject: str) -> torch.Tensor:
         if self.source == "series":
-            covariance, power, has = _moments(img)
+            covariance, power, has = _moments(img, self.standardise)
             full = _correlation(covariance, power, has, self.shrink)
             partial = _partial(_shrink(covariance, power, has), has)
         else:
@@ -184,10 +191,11 @@ class Connectivityd(MapTransform):
         fisher_clip: float = 0.9999,
         shrink: bool = True,
         matrix_shrinkage: float = 0.1,
+        standardise: bool = True,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.transform = Connectivity(source, fisher_clip, shrink, matrix_shrinkage)
+        self.transform = Connectivity(source, fisher_clip, shrink, matrix_shrinkage, standardise)
 
     def __call__(self, data: Mapping[Hashable, torch.Tensor]) -> dict[Hashable, torch.Tensor]:
         """Compute the matrices of every key."""
@@ -202,11 +210,13 @@ def subject_text(subject: str) -> str:
     return f"subject {subject!r}" if subject else "the subject"
 
 
-def _moments(series: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _moments(series: torch.Tensor, standardise: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Covariance (B, N, N) and squared deviations (B, T, N) in float64, 0 in missing regions, and which are present."""
     has = present(series)
     values = series.double()
     centred = (values - values.mean(-2, keepdim=True)) * has[:, None]
+    if standardise:
+        centred = centred / torch.where(has, centred.square().mean(-2), 1).sqrt()[:, None]
     covariance = centred.mT @ centred / series.shape[1]
     return (covariance + covariance.mT) / 2, centred.square(), has
 

@@ -26,7 +26,8 @@ class LambdaStudy:
         weights: tried for the top-k pooling loss and for the group-level consistency loss.
         output_dir: folder of the runs and results.
         overrides: further ids of the training run.
-        metric: column of ``history.csv`` whose best epoch is reported; higher is better.
+        metric: column of ``history.csv`` whose best epoch is reported; higher is better. ``late_sd`` is its standard
+            deviation over the second half of the epochs.
     """
 
     def __init__(
@@ -71,7 +72,8 @@ class LambdaStudy:
         with open(folder / "history.csv", newline="") as handle:
             rows = [row for row in csv.DictReader(handle) if row[self.metric]]
         best = max(rows, key=lambda row: float(row[self.metric]))
-        return {name: float(value) for name, value in best.items() if value}
+        late = [float(row[self.metric]) for row in rows[len(rows) // 2 :]]
+        return {name: float(value) for name, value in best.items() if value} | {"late_sd": float(np.std(late))}
 
     def _write(self, rows: Sequence[Mapping[str, float]]) -> None:
         with atomic_path(self.output_dir / "study_lambda.csv") as temporary, open(temporary, "w", newline="") as handle:

@@ -95,7 +95,7 @@ def test_the_image_is_symmetric_with_zero_diagonal_and_fisher_z_in_channel_0_onl
     assert torch.equal(image, image.mT) and not image.diagonal(dim1=1, dim2=2).any()
     off = ~torch.eye(20, dtype=torch.bool)
     torch.testing.assert_close(image[0][off], correlation(x[None])[0][off].arctanh())
-    torch.testing.assert_close(image[1][off], partial_correlation(x[None])[0][off])
+    torch.testing.assert_close(image[1][off], partial_correlation(x[None], standardise=True)[0][off])
 
 
 def test_a_batch_equals_single_subjects() -> None:
@@ -103,6 +103,18 @@ def test_a_batch_equals_single_subjects() -> None:
     torch.testing.assert_close(Connectivity().batch(x), torch.stack([Connectivity()(one) for one in x]))
     for function in (correlation, partial_correlation):
         torch.testing.assert_close(function(x), torch.cat([function(one[None]) for one in x]))
+
+
+def test_amplitude_of_a_region_does_not_decide_about_its_edges() -> None:
+    x = series(1, 60, 20)
+    scaled = x.clone()
+    scaled[..., :3] *= 0.01
+    torch.testing.assert_close(Connectivity()(scaled[0]), Connectivity()(x[0]), atol=1e-4, rtol=0)
+    z = (x - x.mean(1, keepdim=True)) / x.std(1, correction=0, keepdim=True)
+    expected = nilearn("partial correlation", z)
+    torch.testing.assert_close(partial_correlation(scaled, standardise=True).double(), expected, atol=1e-5, rtol=0)
+    faded = partial_correlation(scaled)[0, :3, 3:].abs().mean()  # nilearn's rule: edges of weak regions vanish
+    assert faded < 0.2 * partial_correlation(x)[0, :3, 3:].abs().mean()
 
 
 def test_a_ready_matrix_gives_the_same_features_and_close_partial_correlations() -> None:
