@@ -1,9 +1,9 @@
 """Group-level consistency loss of BrainGNN."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-__all__ = ["GroupConsistencyLoss", "group_consistency_loss"]
+__all__ = ["group_consistency_loss"]
 
 NORMALISE = ("none", "pairs", "pairs_nodes")
 
@@ -55,19 +55,3 @@ def group_consistency_loss(scores: Tensor, labels: Tensor, normalise: str = "pai
         divisor = {"none": torch.ones_like(pairs), "pairs": pairs, "pairs_nodes": pairs * scores.shape[1]}[normalise]
         total = total + term / divisor
     return total
-
-
-class GroupConsistencyLoss(nn.Module):
-    """Module form of :func:`group_consistency_loss`.
-
-    Args:
-        normalise: scale of the sum over pairs.
-    """
-
-    def __init__(self, normalise: str = "pairs_nodes") -> None:
-        super().__init__()
-        self.normalise = normalise
-
-    def forward(self, scores: Tensor, labels: Tensor) -> Tensor:
-        """See :func:`group_consistency_loss`."""
-        return group_consistency_loss(scores, labels, self.normalise)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-__all__ = ["TopKPoolLoss", "topk_pool_loss"]
+__all__ = ["topk_pool_loss"]
 
 
 def topk_pool_loss(scores: Tensor, num_kept: int) -> Tensor:
@@ -40,19 +40,3 @@ def topk_pool_loss(scores: Tensor, num_kept: int) -> Tensor:
     terms = nn.functional.logsigmoid(torch.where(rank < num_kept, ordered, -ordered))  # Eq. (8)
     per_graph = -(terms * (rank < count)).sum(1) / count[:, 0].clamp(min=1)
     return per_graph.sum() / (count > 0).sum().clamp(min=1)
-
-
-class TopKPoolLoss(nn.Module):
-    """Module form of :func:`topk_pool_loss`.
-
-    Args:
-        num_kept: k.
-    """
-
-    def __init__(self, num_kept: int) -> None:
-        super().__init__()
-        self.num_kept = num_kept
-
-    def forward(self, scores: Tensor) -> Tensor:
-        """See :func:`topk_pool_loss`."""
-        return topk_pool_loss(scores, self.num_kept)

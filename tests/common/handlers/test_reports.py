@@ -75,6 +75,15 @@ def test_threshold_and_temperature_come_from_validation_and_figures_from_the_sec
     assert (tmp_path / "baselines/coin.csv").is_file()
 
 
+def test_a_threshold_fixed_beforehand_is_not_chosen_again(tmp_path: Path) -> None:
+    (first, outputs), (second, more) = scored("validation", 40, 4.0, 0), scored("test", 40, 4.0, 1)
+    handler = report(tmp_path, threshold=0.5, calibrate=False)
+    run(handler, first + second, outputs + more)
+    assert load_operating_point(tmp_path / "model.pt") == {"temperature": 1.0, "threshold": 0.5}
+    protocol = json.loads((tmp_path / "metrics.json").read_text())["protocol"]
+    assert "temperature 1.000 kept, threshold 0.500 (fixed)" in protocol
+
+
 def test_an_operating_point_of_other_weights_is_not_used(tmp_path: Path) -> None:
     validation, test = scored("validation", 20, 0, 0), scored("test", 20, 0, 1)
     run(report(tmp_path), validation[0] + test[0], validation[1] + test[1])
