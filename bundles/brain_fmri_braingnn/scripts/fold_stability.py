@@ -17,10 +17,11 @@ def compare_folds(folder: str, share: float = 0.25) -> dict[str, Any]:
 
     Args:
         folder: searched for ``interpretation/regions.csv`` with ``communities.csv`` beside it, one a fold.
-        share: of the regions that count as a class's top.
+        share: of the regions that count as the top.
 
     Returns:
-        ``folds``, ``jaccard_<class>`` of the top regions, ``jaccard_chance``, and ``communities`` (:func:`stability`).
+        ``folds``, ``jaccard_<class>`` of the regions that score highest, ``jaccard_effect`` of those with the largest
+        effect of the class, ``jaccard_chance``, and ``communities`` (:func:`stability`).
 
     Raises:
         ValueError: when there are fewer than two, or they have other regions or classes.
@@ -36,13 +37,13 @@ def compare_folds(folder: str, share: float = 0.25) -> dict[str, Any]:
             raise ValueError(
                 f"compare_folds: {path} has other regions or classes than {paths[0]}; compare like with like."
             )
-    names = [name for name in regions[0] if name.startswith("score_")]
+    names = [name for name in regions[0] if name.startswith("score_") or name == "effect"]
     tops = {n: [top_regions(table[n].to_numpy(), share) for table in regions] for n in names}
     runs = [pd.read_csv(path / "communities.csv").filter(regex=r"^community_\d+$").to_numpy() for path in paths]
     p = float(np.mean([top for sets in tops.values() for top in sets]))
     return {
         "folds": len(paths),
-        **{name.replace("score_", "jaccard_", 1): agreement(sets) for name, sets in tops.items()},
+        **{"jaccard_" + name.removeprefix("score_"): agreement(sets) for name, sets in tops.items()},
         "jaccard_chance": p / (2 - p),
         "communities": stability(runs),
     }
