@@ -127,7 +127,11 @@ def test_folds_are_compared(folder):
     table.to_csv(other / "regions.csv", index=False)
     (other / "communities.csv").write_bytes((folder / "communities.csv").read_bytes())
     found = compare_folds(str(folder.parents[1]))
-    assert found["folds"] == 2 and found["jaccard_effect"] == found["jaccard_control"] == 1 and found["jaccard_patient"] == 0
+    assert (
+        found["folds"] == 2
+        and found["jaccard_effect"] == found["jaccard_control"] == 1
+        and found["jaccard_patient"] == 0
+    )
     assert found["communities"]["correlation"] == pytest.approx(1)
     table.assign(code=table["code"] + 1).to_csv(other / "regions.csv", index=False)
     with pytest.raises(ValueError, match="other regions or classes"):
