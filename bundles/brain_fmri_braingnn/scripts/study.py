@@ -83,10 +83,17 @@ class LambdaStudy:
 
     def _draw(self, rows: Sequence[Mapping[str, float]]) -> None:
         values = np.reshape([row[self.metric] for row in rows], (len(self.weights), -1))
-        figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
+        figure, axes = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
         plot = axes.imshow(values, origin="lower", cmap="viridis")
         for (row, column), value in np.ndenumerate(values):
-            axes.text(column, row, f"{value:.3f}", ha="center", va="center", color="white")
+            axes.text(
+                column,
+                row,
+                f"{value:.3f}",
+                ha="center",
+                va="center",
+                color="black" if plot.norm(value) > 0.6 else "white",
+            )
         names = [f"{weight:g}" for weight in self.weights]
         axes.set_xticks(range(len(names)), names)
         axes.set_yticks(range(len(names)), names)
