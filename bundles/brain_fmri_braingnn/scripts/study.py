@@ -85,15 +85,10 @@ class LambdaStudy:
         values = np.reshape([row[self.metric] for row in rows], (len(self.weights), -1))
         figure, axes = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
         plot = axes.imshow(values, origin="lower", cmap="viridis")
+        bright = values.min() + 0.6 * np.ptp(values)
         for (row, column), value in np.ndenumerate(values):
-            axes.text(
-                column,
-                row,
-                f"{value:.3f}",
-                ha="center",
-                va="center",
-                color="black" if plot.norm(value) > 0.6 else "white",
-            )
+            colour = "black" if value > bright else "white"
+            axes.text(column, row, f"{value:.3f}", ha="center", va="center", color=colour)
         names = [f"{weight:g}" for weight in self.weights]
         axes.set_xticks(range(len(names)), names)
         axes.set_yticks(range(len(names)), names)
