@@ -17,7 +17,6 @@ from .network import BrainGNN
 from .region_scores import (
     Scores,
     agreement,
-    class_effect,
     class_scores,
     overlaps,
     planted_auc,
@@ -85,13 +84,14 @@ def find(
     scores = scores_of(network, images, labels, len(class_names))
     strengths = _strengths(network)
     by_class, strength = class_scores(scores, len(class_names)), aligned_mean(strengths)
+    regions = region_table(scores, places, class_names)
     maps, edge_numbers = _edge_maps(network, images, len(class_names) - 1, num_steps)
     edges = edge_table(maps, images, scores.labels, places, class_names, num_edges) if maps else pd.DataFrame()
     numbers = _stabilities(scores, class_names) | {"communities over networks": stability(strengths)} | edge_numbers
     if planted is not None:
-        numbers["planted-region AUC"] = _recovery(by_class, class_effect(scores, len(class_names)), maps, planted)
+        numbers["planted-region AUC"] = _recovery(by_class, regions["effect"].to_numpy(), maps, planted)
     return Findings(
-        *(places, class_names, scores.labels, by_class, strength, region_table(scores, places, class_names)),
+        *(places, class_names, scores.labels, by_class, strength, regions),
         *(community_table(strength, places), edges, numbers, len(strengths)),
     )
 
