@@ -1,5 +1,6 @@
-"""Cross-validation of any classification bundle through its own configs."""
+"""Cross-validation of any classification or fusion bundle through its own configs."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import numpy as np
 from ..data.datalist import load_datalist, load_labels, write_datalist
 from ..data.splits import combined_strata, grouped_folds, split_by_group
 from .pool_folds import pool_folds
+from .pool_fusion import pool_fusion
 
 __all__ = ["cross_validate"]
 
@@ -37,7 +39,9 @@ def cross_validate(
     ``output_dir`` gets one folder a fold, the pooled out-of-fold ``predictions.csv`` (section = fold), ``metrics.json``
     with baselines on the same folds and the mean of model and baseline, a permutation test of each AUROC, and
     ``folds.csv``. Temperatures stay at 1: fitted on the small validation part of each fold they differ by chance and
-    spoil the pooled ranking (``--calibrate true`` fits them).
+    spoil the pooled ranking (``--calibrate true`` fits them). Folds of a fusion bundle are pooled by
+    :func:`~.pool_fusion.pool_fusion` instead: ``metrics.csv``, ``metrics.json`` and ``comparison.csv``. Cases without
+    labels are split by ``by`` and ``stratify`` alone; of three groups one tests, one validates and one trains.
 
     Args:
         bundle: folder of the bundle.
@@ -60,15 +64,19 @@ def cross_validate(
         overrides: further ids for both runs (``--max_epochs 5``); ``num_bootstrap`` also counts for the pooled figures.
 
     Raises:
-        ValueError: a case lacks ``by`` or another entry, there are fewer groups than folds, or ``output_dir`` holds
-            folds of another split.
+        ValueError: a case lacks ``by`` or another entry, there are fewer groups than folds or too few to validate,
+            ``table_by`` is given for cases without labels, or ``output_dir`` holds folds of another split.
     """
     entries = [name for name in _listed(stratify) if name != "label"]
     sections = _listed(sections)
     cases = [case for part in load_datalist(dataset_dir, sections).values() for case in part]
     _check_entries(cases, [by, *entries, *([table_by] if table_by else [])], matched_on)
+    labelled = any(case["label"] != -1 for case in cases)
+    if table_by and not labelled:
+        raise ValueError(f"cross_validate: table_by is {table_by!r}, and no case has a label; the table is of classes.")
     number = len({str(case[by]) for case in cases}) if folds == "all" else int(folds)
-    protocol = f"{number} folds by {by}" + (f", stratified by {' x '.join([*entries, 'label'])}" if entries else "")
+    strata = " x ".join([*entries, *(["label"] if labelled else [])])
+    protocol = f"{number} folds by {by}" + (f", stratified by {strata}" if entries else "")
     root = Path(output_dir)
     folders: list[list[Path]] = []
     for repeat in range(repeats):
@@ -83,8 +91,12 @@ def cross_validate(
             write_datalist(fold, name, f"{fold.name} of {protocol}, seed {own_seed}", load_labels(dataset_dir), members)
             _run_fold(Path(bundle), root, fold, _listed(config), ids)
     protocol += f", seed {seed}" if repeats == 1 else f", mean over {repeats} repeats with seeds from {seed}"
+    num_bootstrap = overrides.get("num_bootstrap", 1000)
+    if (folders[0][0] / "metrics.csv").is_file():
+        pool_fusion(root, folders, protocol, num_bootstrap)
+        return
     within = entries or ([] if by == "group" else [by])
-    pool_folds(root, folders, cases, protocol, within, table_by, matched_on, overrides.get("num_bootstrap", 1000))
+    pool_folds(root, folders, cases, protocol, within, table_by, matched_on, num_bootstrap)
 
 
 def _listed(value: str | Sequence[str]) -> list[str]:
@@ -119,6 +131,11 @@ def _members(
     result = []
     for held_out in grouped_folds(*strata(everything, folds), folds, seed):
         others = np.setdiff1d(everything, held_out)
+        if inner_validation and len({str(cases[i][by]) for i in others}) < 2:
+            raise ValueError(
+                f"cross_validate: a fold leaves one {by} for training and validation; take more folds, data of three or"
+                " more, or --inner_validation 0."
+            )
         minimum = round(1 / inner_validation) if inner_validation else 1
         parts = split_by_group(*strata(others, minimum), (1 - inner_validation, inner_validation), seed)
         chosen = {"training": others[parts[0]], "validation": others[parts[1]], "test": held_out}
@@ -147,7 +164,7 @@ def _run_fold(bundle: Path, root: Path, fold: Path, config: Sequence[str], overr
         "output_dir": fold,
         "model_dir": fold / "models",
         "cache_dir": root / "cache",
-        "calibrate": False,
+        **({"calibrate": False} if _has_id(bundle / "configs" / "evaluate.json", "calibrate") else {}),
         **overrides,
     }
     trained = fold / "trained"
@@ -158,6 +175,10 @@ def _run_fold(bundle: Path, root: Path, fold: Path, config: Sequence[str], overr
         trained.touch()
     print(f"{name}: evaluate", flush=True)
     _bundle_run(bundle, ["train.json", *config, "evaluate.json"], ids, fold / "evaluate.log")
+
+
+def _has_id(file: Path, name: str) -> bool:
+    return file.is_file() and name in json.loads(file.read_text(encoding="utf-8"))
 
 
 def _bundle_run(bundle: Path, config: Sequence[str], ids: dict[str, Any], log: Path) -> None:

@@ -4,12 +4,39 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..data.aanlib import datalist_aanlib
 from ..data.abide import datalist_abide
 from ..data.ct import datalist_ct
 from ..data.datalist import load_datalist, load_labels, summarise
+from ..data.fusion import datalist_fusion
 from ..data.medmnist import datalist_medmnist
 
-__all__ = ["DATALISTS", "abide", "ct", "medmnist"]
+__all__ = ["DATALISTS", "aanlib", "abide", "ct", "fusion", "medmnist"]
+
+
+def aanlib(
+    source: str,
+    dataset_dir: str,
+    modality: str | None = None,
+    validation: float = 0.15,
+    test: float = 0.15,
+    seed: int = 0,
+    skip_broken: bool = False,
+) -> None:
+    """Pair the CT, PET or SPECT images of AANLIB (Harvard) with their MRI, split by case and write the datalist.
+
+    Args:
+        source: folder that holds CT-MRI, PET-MRI or SPECT-MRI, or one of those; images pair by file name, which is
+            case * 1000 + slice.
+        dataset_dir: folder for dataset.json; the images stay where they are.
+        modality: CT, PET or SPECT; needed only where source holds several.
+        validation: share of the slices for validation.
+        test: share of the slices for test.
+        seed: seed of the split, which keeps all slices of a case together.
+        skip_broken: leave unusable pairs out, each with a line, where they would be refused.
+    """
+    options = {"modality": modality, "validation": validation, "test": test, "seed": seed, "skip_broken": skip_broken}
+    _report(datalist_aanlib(str(source), str(dataset_dir), **options, progress=True))  # type: ignore[arg-type]
 
 
 def abide(
@@ -68,6 +95,32 @@ def ct(
     _report(datalist_ct(str(source), str(dataset_dir), **options, progress=True))  # type: ignore[arg-type]
 
 
+def fusion(
+    source: Sequence[str] | str,
+    dataset_dir: str,
+    groups: str | None = None,
+    validation: float = 0.15,
+    test: float = 0.15,
+    seed: int = 0,
+    skip_broken: bool = False,
+) -> None:
+    """Find the images to fuse (CT, PET or SPECT beside MRI, BraTS, multi-channel NIfTI), split them by patient and write the datalist.
+
+    Args:
+        source: folder to scan, headers only; or two folders with a comma between, the second of MRI.
+        dataset_dir: folder for dataset.json; the images stay where they are.
+        groups: regular expression whose first bracket is the patient in a case's id; needed for pictures, whose
+            patient nothing else tells.
+        validation: share of the cases for validation.
+        test: share of the cases for test.
+        seed: seed of the split by patient.
+        skip_broken: leave unusable cases out, each with a line, where they would be refused.
+    """
+    options = {"groups": groups, "validation": validation, "test": test, "seed": seed, "skip_broken": skip_broken}
+    place = source if isinstance(source, list | tuple) else str(source)
+    _report(datalist_fusion(place, str(dataset_dir), **options, progress=True))  # type: ignore[arg-type]
+
+
 def medmnist(
     source: str,
     dataset_dir: str,
@@ -85,7 +138,7 @@ def medmnist(
     _report(datalist_medmnist(str(source), str(dataset_dir), sections, labels, progress=True))
 
 
-DATALISTS = {"abide": abide, "ct": ct, "medmnist": medmnist}
+DATALISTS = {"aanlib": aanlib, "abide": abide, "ct": ct, "fusion": fusion, "medmnist": medmnist}
 
 
 def _report(file: str | os.PathLike[str]) -> None:

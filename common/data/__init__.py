@@ -2,6 +2,7 @@
 
 import warnings
 
+from .aanlib import datalist_aanlib
 from .abide import abide_items, datalist_abide, is_abide_tree
 from .atomic import atomic_path
 from .cached_dataset import CachedDataset
@@ -12,6 +13,10 @@ from .datalist import SECTIONS, load_datalist, load_labels, summarise, write_dat
 from .dicom_problems import problems
 from .dicom_reader import DicomSeriesReader
 from .dicom_series import DicomSeries, scan_dicom
+from .fusion import datalist_fusion
+from .fusion_cases import scan_fusion
+from .fusion_results import fusion_figures, fusion_protocol, read_fusion_table, write_fusion_results, write_fusion_table
+from .gray_or_rgb import gray_or_rgb
 from .medmnist import datalist_medmnist, medmnist_items
 from .results import load_operating_point, read_predictions, write_metrics, write_operating_point, write_predictions
 from .splits import combined_strata, grouped_folds, split_by_group
@@ -29,9 +34,14 @@ __all__ = [
     "abide_items",
     "atomic_path",
     "combined_strata",
+    "datalist_aanlib",
     "datalist_abide",
     "datalist_ct",
+    "datalist_fusion",
     "datalist_medmnist",
+    "fusion_figures",
+    "fusion_protocol",
+    "gray_or_rgb",
     "grouped_folds",
     "is_abide_tree",
     "load_datalist",
@@ -40,12 +50,16 @@ __all__ = [
     "load_or_make",
     "medmnist_items",
     "problems",
+    "read_fusion_table",
     "read_predictions",
     "scan_ct",
     "scan_dicom",
+    "scan_fusion",
     "split_by_group",
     "summarise",
     "write_datalist",
+    "write_fusion_results",
+    "write_fusion_table",
     "write_metrics",
     "write_operating_point",
     "write_predictions",

@@ -1,9 +1,9 @@
 """Run checks of one bundle from one folder: imports MONAI once, then forks for every check.
 
 ``python contract_worker.py JOB.json``, with the folder to test from as working directory. The job holds ``root``
-(how a user there names the bundle), ``foreign`` (True: hand over ``bundle_root``), ``small`` (a small datalist's
-folder), ``scratch``, ``overrides`` (ids that make a run small), ``schema`` (a copy of the official schema or null) and
-``checks``. It prints one line of JSON: check -> "" or the failure.
+(how a user there names the bundle), ``kind`` (classification, fusion), ``foreign`` (True: hand over ``bundle_root``),
+``small`` (a small datalist's folder), ``scratch``, ``overrides`` (ids that make a run small), ``schema`` (a copy of the
+official schema or null) and ``checks``. It prints one line of JSON: check -> "" or the failure.
 """
 
 import csv
@@ -119,20 +119,47 @@ def run_train_evaluate_infer() -> None:
     assert list((SCRATCH / "output/tensorboard").iterdir())
     torch.load(SCRATCH / "models/model.pt", weights_only=True)
     run("train", "evaluate", **cache)
-    expect(
-        "output/metrics.json",
-        "output/predictions.csv",
-        "output/classification.png",
-        "models/model.operating_point.json",
-    )
-    (SCRATCH / "output/predictions.csv").unlink()
-    run("inference")
-    rows = list(csv.DictReader(open(SCRATCH / "output/predictions.csv")))
+    check_evaluation, check_inference = KINDS[JOB["kind"]]
+    check_evaluation()
+    run("inference", **{"output_dir": str(SCRATCH / "inference")})
+    check_inference(list(csv.DictReader(open(SCRATCH / "inference" / TABLES[JOB["kind"]]))))
+
+
+def number_of_cases() -> int:
     datalist = json.loads((Path(JOB["small"]) / "dataset.json").read_text())
-    assert len(rows) == sum(len(datalist.get(name, [])) for name in ("training", "validation", "test"))
+    return sum(len(datalist.get(name, [])) for name in ("training", "validation", "test"))
+
+
+def classification_evaluated() -> None:
+    files = ("metrics.json", "predictions.csv", "classification.png")
+    expect(*(f"output/{name}" for name in files), "models/model.operating_point.json")
+
+
+def classification_inferred(rows: list[dict[str, str]]) -> None:
+    assert len(rows) == number_of_cases()
     assert not any(row["error"] for row in rows), rows
     probabilities = np.array([[float(v) for k, v in row.items() if k.startswith("prob_")] for row in rows])
     assert np.allclose(probabilities.sum(1), 1, atol=1e-4)
+
+
+def fusion_evaluated() -> None:
+    expect(*(f"output/{name}" for name in ("metrics.json", "metrics.csv", "comparison.csv", "fusion.png")))
+
+
+def fusion_inferred(rows: list[dict[str, str]]) -> None:
+    fused = [row for row in rows if row["method"] == "model"]
+    assert len(fused) == number_of_cases()
+    assert not any(row["error"] for row in rows), rows
+    assert all(0 <= float(row["qabf"]) <= 1 for row in rows)
+    for suffix in ("fused", "panel"):
+        assert len(list((SCRATCH / "inference").glob(f"*_{suffix}.png"))) == number_of_cases()
+
+
+KINDS = {
+    "classification": (classification_evaluated, classification_inferred),
+    "fusion": (fusion_evaluated, fusion_inferred),
+}
+TABLES = {"classification": "predictions.csv", "fusion": "metrics.csv"}
 
 
 def expect(*names: str) -> None:

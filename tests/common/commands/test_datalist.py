@@ -3,6 +3,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 from common.__main__ import main
 from common.data.datalist import load_datalist
@@ -41,6 +42,19 @@ def test_medmnist_takes_sections_and_class_names(tmp_path: Path, capsys: pytest.
     assert [row[0] for row in table[1:]] == ["training", "test"]
 
 
+def test_aanlib_pairs_images_and_keeps_cases_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for side in ("PET", "MRI"):
+        (tmp_path / "src/PET-MRI" / side).mkdir(parents=True)
+        for number in (25011, 25012, 30011, 41011):
+            Image.new("L", (4, 4)).save(tmp_path / "src/PET-MRI" / side / f"{number}.png")
+    arguments = ["datalist", "aanlib", "--source", str(tmp_path / "src"), "--dataset_dir", str(tmp_path / "out")]
+    main([*arguments, "--modality", "PET"])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["section", "cases", "groups", "unlabelled"]
+    assert [line[2] for line in lines[1:4]] == ["1", "1", "1"]
+    assert load_datalist(tmp_path / "out")["test"][0]["group"] in ("case25", "case30", "case41")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -49,6 +63,7 @@ def test_medmnist_takes_sections_and_class_names(tmp_path: Path, capsys: pytest.
         ),
         pytest.param(["ct", "--source", ".", "--dataset_dir", "out"], "holds no DICOM series and no file", id="empty"),
         pytest.param(["medmnist", "--source", "a.npz", "--dataset_dir", "out"], "'a.npz' does not exist", id="npz"),
+        pytest.param(["aanlib", "--source", ".", "--dataset_dir", "out"], "no folder CT or PET or SPECT", id="pairs"),
     ],
 )
 def test_expected_errors_end_as_one_line(
