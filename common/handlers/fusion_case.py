@@ -77,8 +77,6 @@ def case_picture(case: Mapping[str, Any], fused: Tensor) -> dict[str, Any]:
         best = int(overlap.argmax()) if overlap.any() else sources.shape[-1] // 2
         # the first axis of a volume in RAS runs to the right, the second to the front
         stack = [np.rot90(part[..., best], axes=(1, 2)) for part in stack]
-    else:  # MONAI reads a PNG as (columns, rows)
-        stack = [part.swapaxes(1, 2) for part in stack]
     return {"sources": stack[0], "fused": stack[1][0], "chroma": stack[2] if len(stack) == 3 else None}
 
 

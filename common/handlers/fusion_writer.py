@@ -106,8 +106,8 @@ class FusionWriter:
 
 
 def _write_png(path: Path, levels: Tensor) -> None:
-    """Levels (1 or 3, W, H) as MONAI reads them; a PNG has rows first."""
-    array = levels.as_subclass(Tensor).detach().cpu().numpy().astype(np.uint8).transpose(2, 1, 0)
+    """Levels (1 or 3, H, W)."""
+    array = levels.as_subclass(Tensor).detach().cpu().numpy().astype(np.uint8).transpose(1, 2, 0)
     with atomic_path(path) as temporary:
         Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array).save(temporary)
 

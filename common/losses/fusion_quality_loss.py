@@ -7,6 +7,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from .fusion_inputs import fusion_inputs
+from .fusion_intensity_loss import fusion_intensity_loss
 from .fusion_ssim_loss import fusion_ssim_loss
 
 __all__ = [
@@ -21,6 +22,7 @@ STRENGTH = (0.9994, -15.0, 0.5)
 ORIENTATION = (0.9879, -22.0, 0.8)
 NEURAL_NOISE = 2.0 / 255**2
 TINY = 1e-10
+FLOOR = 1.0  # of information in a batch, far below what one edge has
 
 
 def edge_preservation(fused: Tensor, sources: Tensor) -> Tensor:
@@ -51,17 +53,18 @@ def edge_preservation(fused: Tensor, sources: Tensor) -> Tensor:
 
 
 def visual_information(fused: Tensor, sources: Tensor) -> Tensor:
-    """Visual information fidelity in the pixel domain, mean over sources.
+    """Visual information fidelity in the pixel domain, geometric mean over sources.
 
-    As the metric :func:`~..metrics.vif` (which sums over sources), with a batch as one image. Sides of at least 41
-    pixels are needed for four scales.
+    The terms are those of the metric :func:`~..metrics.visual_information_fidelity`, with a batch as one image. The
+    metric is their sum, which is largest when one source is copied and the other given up; the geometric mean is not.
+    Sides of at least 41 pixels are needed for four scales.
 
     Args:
         fused: (B, 1, H, W) in [0, 1].
         sources: (B, N, H, W) in [0, 1].
 
     Returns:
-        Scalar; 1 when the fused image carries all information of each source, above 1 when it enhances contrast.
+        Scalar >= 0; 1 when the fused image carries all information of each source.
 
     Raises:
         ValueError: when a side is too short.
@@ -87,7 +90,8 @@ def visual_information(fused: Tensor, sources: Tensor) -> Tensor:
         noise = (fused_var - gain * gain * source_var).clamp_min(0)
         carried = carried + (1 + gain * gain * source_var / (noise + NEURAL_NOISE)).log().sum((0, 2, 3))  # Eq. (11)
         contained = contained + (1 + source_var / NEURAL_NOISE).log().sum((0, 2, 3))
-    return (carried / (contained + TINY)).mean()  # type: ignore[union-attr]
+    fidelity = (carried + FLOOR) / (contained + FLOOR)  # type: ignore[operator]
+    return fidelity.log().mean().exp()
 
 
 def difference_correlation(fused: Tensor, sources: Tensor) -> Tensor:
@@ -117,12 +121,13 @@ def difference_correlation(fused: Tensor, sources: Tensor) -> Tensor:
 def fusion_quality_loss(
     fused: Tensor,
     sources: Tensor,
-    edge_weight: float = 1.0,
-    information_weight: float = 2.0,
-    correlation_weight: float = 1.0,
-    ssim_weight: float = 2.0,
+    edge_weight: float = 2.0,
+    information_weight: float = 4.0,
+    correlation_weight: float = 1.5,
+    ssim_weight: float = 3.0,
+    intensity_weight: float = 2.0,
 ) -> Tensor:
-    """Weighted sum of one minus edge preservation, visual information, correlation of differences and SSIM.
+    """Weighted sum of one minus edge preservation, visual information, correlation of differences and SSIM, and L1.
 
     Args:
         fused: (B, 1, H, W) in [0, 1]; H, W >= 41.
@@ -131,6 +136,7 @@ def fusion_quality_loss(
         information_weight: of :func:`visual_information`.
         correlation_weight: of :func:`difference_correlation`.
         ssim_weight: of :func:`~.fusion_ssim_loss`, which is one minus the mean SSIM already.
+        intensity_weight: of the L1 distance to the pixelwise maximum, :func:`~.fusion_intensity_loss`.
 
     Returns:
         Scalar.
@@ -146,6 +152,7 @@ def fusion_quality_loss(
             + information_weight * (1 - visual_information(fused, sources))
             + correlation_weight * (1 - difference_correlation(fused, sources))
             + ssim_weight * fusion_ssim_loss(fused, sources)
+            + intensity_weight * fusion_intensity_loss(fused, sources, "max")
         )
 
 
@@ -158,21 +165,29 @@ class FusionQualityLoss(nn.Module):
 
     def __init__(
         self,
-        edge_weight: float = 1.0,
-        information_weight: float = 2.0,
-        correlation_weight: float = 1.0,
-        ssim_weight: float = 2.0,
+        edge_weight: float = 2.0,
+        information_weight: float = 4.0,
+        correlation_weight: float = 1.5,
+        ssim_weight: float = 3.0,
+        intensity_weight: float = 2.0,
     ) -> None:
         super().__init__()
         self.edge_weight = edge_weight
         self.information_weight = information_weight
         self.correlation_weight = correlation_weight
         self.ssim_weight = ssim_weight
+        self.intensity_weight = intensity_weight
 
     def forward(self, fused: Tensor, sources: Tensor) -> Tensor:
         """Loss of ``fused`` (B, 1, H, W) for ``sources`` (B, N, H, W)."""
         return fusion_quality_loss(
-            fused, sources, self.edge_weight, self.information_weight, self.correlation_weight, self.ssim_weight
+            fused,
+            sources,
+            self.edge_weight,
+            self.information_weight,
+            self.correlation_weight,
+            self.ssim_weight,
+            self.intensity_weight,
         )
 
 

@@ -110,8 +110,8 @@ def plot_best_and_worst(
         values = {metric: case["values"][metric], **case["values"]}
         figures = "\n".join(f"{name} {value:.3g}" for name, value in list(values.items())[:SHOWN])
         style = {"transform": row[0].transAxes, "ha": "right", "va": "top", "fontsize": 9}
-        row[0].text(-0.05, 0.98, f"{rank}: {case['id']}", weight="bold", **style)
-        row[0].text(-0.05, 0.87, figures, linespacing=1.4, **style)
+        row[0].text(-0.05, 0.98, f"{rank}\n{case['id']}", weight="bold", **style)
+        row[0].text(-0.05, 0.8, figures, linespacing=1.4, **style)
     _caption(axes[0], names)
     _add_scale(figure, axes[:2, -1], drawn)
     _save(figure, path)

@@ -12,7 +12,8 @@ __all__ = ["FusionInferer"]
 class FusionInferer(Inferer):
     """Apply a 2-D fusion network to whatever a case holds.
 
-    An image goes through the network as it is, a volume slice by slice along its last axis. A network of two sources
+    An image (rows, columns) goes through the network as it is, a volume (x, y, z) slice by slice along its last axis,
+    turned so that y are the rows, as in pictures. A network of two sources
     takes more of them pairwise: the first two, then the result with the third, and so on; so their order matters. A
     network with as many inputs as the case has sources fuses them at once.
 
@@ -50,5 +51,6 @@ class FusionInferer(Inferer):
     def _apply(self, inputs: torch.Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         if inputs.ndim == 4:
             return network(inputs, *args, **kwargs)
-        slices = SliceInferer(roi_size=inputs.shape[2:4], spatial_dim=2, sw_batch_size=self.sw_batch_size)
-        return slices(inputs, network, *args, **kwargs)  # type: ignore[return-value]
+        volume = inputs.transpose(2, 3)  # (B, N, W, H, D): a picture has rows first, a volume x
+        slices = SliceInferer(roi_size=volume.shape[2:4], spatial_dim=2, sw_batch_size=self.sw_batch_size)
+        return slices(volume, network, *args, **kwargs).transpose(2, 3)  # type: ignore[union-attr]

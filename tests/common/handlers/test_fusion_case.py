@@ -76,8 +76,8 @@ def test_colour_error_is_that_of_the_written_picture() -> None:
 
 
 def test_pictures_have_rows_first() -> None:
-    image = torch.zeros(2, 5, 3)  # MONAI's order: 5 columns, 3 rows
-    image[:, 4, 0] = 1  # top right
+    image = torch.zeros(2, 3, 5)
+    image[:, 0, 4] = 1  # top right
     shown = case_picture(case("a", image, chroma=image), image[:1])
     assert shown["fused"].shape == (3, 5)
     assert shown["sources"][0, 0, 4] == shown["fused"][0, 4] == shown["chroma"][1, 0, 4] == 1

@@ -32,12 +32,12 @@ def test_strips_of_the_first_pairs_every_second_epoch(tmp_path: Path) -> None:
     found = images(tmp_path)
     assert sorted(found) == ["fusion/c0", "fusion/c1"]
     assert [step for step, _ in found["fusion/c0"]] == [2, 4]
-    first, second = (255 * cases[0]["image"]).round().numpy().swapaxes(1, 2)
+    first, second = (255 * cases[0]["image"]).round().numpy()
     strip = found["fusion/c0"][0][1]
-    assert strip.shape == (16, 5 * 20, 3)
-    np.testing.assert_array_equal(strip[:, :20, 0], first)
-    np.testing.assert_array_equal(strip[:, 40:60, 1], np.maximum(first, second))
-    assert np.abs(strip[:, 60:80, 2] - (127.5 + (np.maximum(first, second) - first) / 2)).max() <= 1
+    assert strip.shape == (20, 5 * 16, 3)
+    np.testing.assert_array_equal(strip[:, :16, 0], first)
+    np.testing.assert_array_equal(strip[:, 32:48, 1], np.maximum(first, second))
+    assert np.abs(strip[:, 48:64, 2] - (127.5 + (np.maximum(first, second) - first) / 2)).max() <= 1
 
 
 def test_colours_are_those_of_the_source(tmp_path: Path) -> None:
@@ -46,8 +46,8 @@ def test_colours_are_those_of_the_source(tmp_path: Path) -> None:
     item = case("pet", torch.cat([luma, pair()[:1]]), chroma=chroma)
     run(FusionImages(str(tmp_path)), [item], [luma])
     strip = images(tmp_path)["fusion/pet"][0][1]
-    np.testing.assert_array_equal(strip[:, :20], (255 * rgb).round().permute(2, 1, 0).numpy())
-    np.testing.assert_array_equal(strip[:, 40:60], strip[:, :20])
+    np.testing.assert_array_equal(strip[:, :16], (255 * rgb).round().permute(1, 2, 0).numpy())
+    np.testing.assert_array_equal(strip[:, 32:48], strip[:, :16])
 
 
 @pytest.mark.parametrize("arguments", [{"interval": 0}, {"num_images": 0}])

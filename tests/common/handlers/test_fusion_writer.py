@@ -6,7 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from monai.data import DataLoader, Dataset, MetaTensor
+from monai.data import PILReader, DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Compose, LoadImaged, ScaleIntensityRanged
 from PIL import Image
@@ -36,7 +36,7 @@ def write_pair(folder: Path, colour: bool) -> dict:
 def test_through_the_evaluator_the_picture_equals_its_source_pixel_by_pixel(tmp_path: Path, colour: bool) -> None:
     loaded = Compose(
         [
-            LoadImaged(["image", "mri"], ensure_channel_first=True),
+            LoadImaged(["image", "mri"], reader=PILReader(reverse_indexing=False), ensure_channel_first=True),
             ScaleIntensityRanged(["image", "mri"], 0, 255, 0, 1),
             RGBToYCbCrd("image"),
             JoinSourcesd(),
@@ -87,7 +87,7 @@ def test_a_broken_case_costs_no_other_its_files(tmp_path: Path, caplog: pytest.L
     rows = table(tmp_path)
     assert [(row["id"], row["method"]) for row in rows[:3]] == [("torn", "model"), ("bad", "model"), ("good", "model")]
     assert rows[0]["error"] == "no such file"
-    assert rows[1]["error"].startswith("ValueError: plot_fusion_panel: sources are (2, 16, 20)")
+    assert rows[1]["error"].startswith("ValueError: plot_fusion_panel: sources are (2, 20, 16)")
     assert rows[2]["error"] == ""
     assert not (tmp_path / "torn_fused.png").exists()
     assert (tmp_path / "good_fused.png").is_file()
