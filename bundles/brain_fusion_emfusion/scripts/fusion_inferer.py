@@ -22,7 +22,7 @@ class FusionInferer(Inferer):
         sw_batch_size: slices of a volume at a time.
     """
 
-    def __init__(self, in_channels: int = 2, sw_batch_size: int = 4) -> None:
+    def __init__(self, in_channels: int = 2, sw_batch_size: int = 1) -> None:
         super().__init__()
         self.in_channels = in_channels
         self.sw_batch_size = sw_batch_size
