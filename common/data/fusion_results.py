@@ -140,7 +140,7 @@ def fusion_protocol(head: str, output_range: str, num_bootstrap: int) -> str:
         f"{head}; gray levels 0..255, of a colour source its Y (Cb and Cr kept); output range {output_range};"
         " fused is 0 where all sources are 0, for model and baselines alike; volumes: mean over slices that are not"
         " empty; SSIM gaussian 11 / 1.5, data range 255, sum over sources; MI in nats, sum over sources; VIF pixel"
-        f" domain, sum over sources; 95 % percentile bootstrap over groups, {num_bootstrap} resamples"
+        f" domain, sum over sources; FMI of pixels; 95 % percentile bootstrap over groups, {num_bootstrap} resamples"
     )
 
 
