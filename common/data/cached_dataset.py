@@ -32,7 +32,7 @@ class CachedDataset(PersistentDataset):
         num_cached: how many of them, from the first, are cached; those see ``path_keys`` only.
         cache_dir: folder of the cache.
         keys: entries of the preprocessed item to hand out; None is all.
-        path_keys: entries that name files (a path or a list of paths).
+        path_keys: entries that name files (a path or a list of paths); one that an item lacks is left out.
         metadata_keys: entries of the item that are passed on beside the preprocessed ones; one that an item lacks is
             NaN.
         fill_workers: processes that fill the cache now, with a progress bar; 0 fills it at first use.
@@ -65,8 +65,11 @@ class CachedDataset(PersistentDataset):
         return self.transform(item_transformed, start=self.num_cached)
 
     def _file(self, item: dict) -> Path:
-        name = _hash_files({key: item[key] for key in self.path_keys}).decode() + self.transform_hash
+        name = _hash_files(self._paths(item)).decode() + self.transform_hash
         return Path(str(self.cache_dir)) / f"{name}.pt"
+
+    def _paths(self, item: dict) -> dict[str, Any]:
+        return {key: item[key] for key in self.path_keys if key in item}
 
     def _fill(self, num_workers: int) -> None:
         missing = [item for item in self.data if not self._file(item).is_file()]
@@ -76,7 +79,7 @@ class CachedDataset(PersistentDataset):
                 pass
 
     def _cachecheck(self, item_transformed: dict) -> dict:
-        paths = {key: item_transformed[key] for key in self.path_keys}
+        paths = self._paths(item_transformed)
         try:
             cached = super()._cachecheck(paths)
         except Exception as problem:

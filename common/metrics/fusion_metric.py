@@ -15,7 +15,7 @@ class FusionMetric(CumulativeIterationMetric):
     """A metric of ``FUSION_METRICS`` over batches of images in [0, 1].
 
     Called with ``y_pred``, fused images (B, 1, H, W), and ``y``, sources (B, N, H, W), or with lists of such images
-    without the batch axis, whose sizes may differ. Both are clamped to [0, 1] and rounded to gray levels 0 to 255, as
+    without the batch axis, whose sizes may differ; a volume (..., H, W, D) counts slice by slice. Both are clamped to [0, 1] and rounded to gray levels 0 to 255, as
     a saved image would be.
 
     Args:
@@ -43,5 +43,7 @@ class FusionMetric(CumulativeIterationMetric):
             raise ValueError(
                 "FusionMetric: y is None, expected the sources (B, N, H, W); pass them as second argument."
             )
+        if y.ndim == 5:  # volumes (B, N, H, W, D): every slice is an image
+            y_pred, y = (volume.movedim(-1, 1).flatten(0, 1) for volume in (y_pred, y))
         fused, sources = ((image.float().clamp(0, 1) * 255).round() for image in (y_pred, y))
         return self.metric(fused, sources)[:, None]  # (B, 1)

@@ -152,3 +152,17 @@ def test_one_override_names_the_modality_for_training_and_inference(name: str, w
         assert config.get_parsed_content("source_names") == [name.upper(), "MRI"]
         assert config["weights"] == weights
         assert os.path.isfile(ROOT / BUNDLE / f"models/{weights}.pt")
+
+
+def test_volumes_of_four_sequences_train_a_network_of_four_inputs(tmp_path: Path) -> None:
+    data = tmp_path / "brats"
+    make_cohort(data, PhantomSettings(2, 1, 1, modalities=("BraTS",), volume_shape=(64, 64, 8)))
+    ids = {"in_channels": 4, "patch_size": [48, 48], "max_epochs": 1, "network_def#features": 4}
+    names = ["train", "quality", "volumes", "sequences"]
+    done = run(names, tmp_path, data, **ids)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert torch.load(tmp_path / "model.pt", weights_only=True)["conv1.weight"].shape[1] == 4
+    assert 0 < float(history(tmp_path)[0]["val_qabf"]) < 1
+    done = run([*names, "evaluate"], tmp_path, data, **ids, metrics=["qabf", "vif"])
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((tmp_path / "metrics.json").read_text())["qabf"]["n"] == 1

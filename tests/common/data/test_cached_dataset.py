@@ -84,3 +84,8 @@ def test_a_broken_file_is_named_by_case(tmp_path: Path, item: dict) -> None:
 def test_metadata_that_an_item_lacks_is_nan(tmp_path: Path, item: dict) -> None:
     found = CachedDataset([item], pipeline(), 3, str(tmp_path / "cache"), metadata_keys=("id", "site", "age"))[0]
     assert found["id"] == "a" and found["site"] != found["site"] and found["age"] is None
+
+
+def test_an_entry_that_an_item_lacks_is_left_out_of_the_paths(tmp_path: Path, item: dict) -> None:
+    dataset = CachedDataset([item], pipeline(), 3, str(tmp_path / "cache"), path_keys=("image", "mri"))
+    assert dataset[0]["image"].shape == (2, 2, 2)

@@ -57,3 +57,9 @@ def test_bad_input_is_refused() -> None:
         FusionMetric("en")(FUSED / 255)
     with pytest.raises(ValueError, match="expected gray levels"):
         FusionMetric("en")(FUSED + torch.nan, SOURCES / 255)
+
+
+def test_a_volume_counts_slice_by_slice() -> None:
+    metric = FusionMetric("vif")
+    metric(FUSED.movedim(0, -1)[None] / 255, SOURCES.movedim(0, -1)[None] / 255)
+    torch.testing.assert_close(metric.aggregate("none")[:, 0], FUSION_METRICS["vif"](FUSED, SOURCES))
