@@ -16,9 +16,10 @@ from scipy.ndimage import binary_dilation
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "bundles/brain_fusion_emfusion")]
+from scripts.network import EMFusionNet  # noqa: E402
+
 from common.metrics.fusion_baselines import FUSION_BASELINES  # noqa: E402
 from common.transforms import fused_output  # noqa: E402
-from scripts.network import EMFusionNet  # noqa: E402
 
 FINDINGS = {"in the MRI only": (3, 1), "in the CT only": (4, 0)}  # label of the truth, source that shows it
 BRAIN, RING = 1, 6

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from .fusion_inputs import fusion_inputs
 
-__all__ = ["FusionGradientLoss", "fusion_gradient_loss"]
+__all__ = ["FusionGradientLoss", "fusion_gradient_loss", "sobel_slopes"]
 
 OPERATORS = ("sobel", "finite_difference")
 
@@ -52,12 +52,19 @@ def fusion_gradient_loss(fused: Tensor, sources: Tensor, operator: str = "sobel"
 
 
 def _sobel(image: Tensor) -> list[Tensor]:
-    """One magnitude (B, C, H - 2, W - 2); kernels [1 2 1] x [-1 0 1], with slices, so that autocast has no say."""
+    """One magnitude (B, C, H - 2, W - 2)."""
+    across, down = sobel_slopes(image)
+    return [across.abs() + down.abs()]
+
+
+def sobel_slopes(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Horizontal and vertical slope (B, C, H - 2, W - 2); kernels [1 2 1] x [-1 0 1].
+
+    With slices, so that autocast has no say.
+    """
     smooth_y = image[..., :-2, :] + 2 * image[..., 1:-1, :] + image[..., 2:, :]
     smooth_x = image[..., :-2] + 2 * image[..., 1:-1] + image[..., 2:]
-    across = (smooth_y[..., 2:] - smooth_y[..., :-2]).abs()
-    down = (smooth_x[..., 2:, :] - smooth_x[..., :-2, :]).abs()
-    return [across + down]
+    return smooth_y[..., 2:] - smooth_y[..., :-2], smooth_x[..., 2:, :] - smooth_x[..., :-2, :]
 
 
 def _finite_differences(image: Tensor) -> list[Tensor]:

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from .fusion_gradient_loss import sobel_slopes
 from .fusion_inputs import fusion_inputs
 from .fusion_intensity_loss import fusion_intensity_loss
-from .fusion_ssim_loss import fusion_ssim_loss
+from .fusion_ssim_loss import fusion_ssim_loss, gaussian_mean
 
 __all__ = [
     "FusionQualityLoss",
@@ -70,15 +71,14 @@ def visual_information(fused: Tensor, sources: Tensor) -> Tensor:
         ValueError: when a side is too short.
 
     Reference:
-        Sheikh and Bovik, IEEE Transactions on Image Processing 15(2):430-444 (2006), Eq. (11).
+        Sheikh and Bovik, IEEE Transactions on Image Processing 15(2):430-444 (2006), in the pixel domain.
     """
     if min(fused.shape[-2:]) < 41:
         raise ValueError(
             f"visual_information: images of {tuple(fused.shape[-2:])} are too small for four scales; give 41 pixels or more."
         )
     fused = fused.expand_as(sources)
-    carried: Tensor | float = 0.0
-    contained: Tensor | float = 0.0
+    carried, contained = sources.new_zeros(2, sources.shape[1])
     for size in (17, 9, 5, 3):
         if size < 17:
             fused, sources = _blur(fused, size)[..., ::2, ::2], _blur(sources, size)[..., ::2, ::2]
@@ -88,9 +88,9 @@ def visual_information(fused: Tensor, sources: Tensor) -> Tensor:
         gain = (_blur(fused * sources, size) - fused_mean * source_mean) / (source_var + TINY)
         gain = gain.clamp_min(0) * (source_var > TINY)
         noise = (fused_var - gain * gain * source_var).clamp_min(0)
-        carried = carried + (1 + gain * gain * source_var / (noise + NEURAL_NOISE)).log().sum((0, 2, 3))  # Eq. (11)
+        carried = carried + (1 + gain * gain * source_var / (noise + NEURAL_NOISE)).log().sum((0, 2, 3))
         contained = contained + (1 + source_var / NEURAL_NOISE).log().sum((0, 2, 3))
-    fidelity = (carried + FLOOR) / (contained + FLOOR)  # type: ignore[operator]
+    fidelity = (carried + FLOOR) / (contained + FLOOR)
     return fidelity.log().mean().exp()
 
 
@@ -107,15 +107,15 @@ def difference_correlation(fused: Tensor, sources: Tensor) -> Tensor:
         Scalar in [-1, 1]; higher is better.
 
     Reference:
-        Aslantas and Bendes, AEU 69(12):1890-1896 (2015), Eq. (3)-(5), for two sources.
+        Aslantas and Bendes, AEU 69(12):1890-1896 (2015), for two sources.
     """
     others = (sources.sum(1, keepdim=True) - sources) / (sources.shape[1] - 1)
-    difference = (fused - others).flatten(2)  # Eq. (3)
+    difference = (fused - others).flatten(2)
     images = sources.flatten(2)
     difference = difference - difference.mean(2, keepdim=True)
     images = images - images.mean(2, keepdim=True)
     scale = difference.square().sum(2).add(TINY).sqrt() * images.square().sum(2).add(TINY).sqrt()
-    return ((difference * images).sum(2) / scale).mean()  # Eq. (4), (5)
+    return ((difference * images).sum(2) / scale).mean()
 
 
 def fusion_quality_loss(
@@ -193,11 +193,7 @@ class FusionQualityLoss(nn.Module):
 
 def _sobel(image: Tensor) -> tuple[Tensor, Tensor]:
     """Horizontal and vertical slope of each channel (B, C, H, W)."""
-    kernel = image.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
-    weight = torch.stack([kernel, kernel.T])[:, None]
-    flat = F.pad(image.flatten(0, 1)[:, None], (1, 1, 1, 1), mode="replicate")
-    slopes = F.conv2d(flat, weight).unflatten(0, image.shape[:2])
-    return slopes[:, :, 0], slopes[:, :, 1]
+    return sobel_slopes(F.pad(image, (1, 1, 1, 1), mode="replicate"))
 
 
 def _length(x: Tensor, y: Tensor) -> Tensor:
@@ -209,10 +205,4 @@ def _sigmoid(value: Tensor, top: float, slope: float, middle: float) -> Tensor:
 
 
 def _blur(image: Tensor, size: int) -> Tensor:
-    """Gaussian of standard deviation size / 5 without padding, applied to each channel."""
-    position = torch.arange(size, dtype=image.dtype, device=image.device) - (size - 1) / 2
-    weight = torch.exp(-(position**2) / (2 * (size / 5) ** 2))
-    weight = weight / weight.sum()
-    flat = image.flatten(0, 1)[:, None]
-    flat = F.conv2d(F.conv2d(flat, weight[None, None, :, None]), weight[None, None, None, :])
-    return flat[:, 0].unflatten(0, image.shape[:2])
+    return gaussian_mean(image, size, size / 5)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from .fusion_inputs import fusion_inputs, source_weights_or_mean
 
-__all__ = ["FusionSSIMLoss", "fusion_ssim_loss", "ssim_index"]
+__all__ = ["FusionSSIMLoss", "fusion_ssim_loss", "gaussian_mean", "ssim_index"]
 
 
 def ssim_index(x: Tensor, y: Tensor, window: int = 11, sigma: float = 1.5, data_range: float = 1.0) -> Tensor:
@@ -45,14 +45,14 @@ def ssim_index(x: Tensor, y: Tensor, window: int = 11, sigma: float = 1.5, data_
     with torch.autocast(y.device.type, enabled=False):
         parts = torch.cat([x, y, x * x, y * y, x * y], dim=1)
         sizes = [x.shape[1], y.shape[1], x.shape[1], y.shape[1], y.shape[1]]
-        mu_x, mu_y, xx, yy, xy = _blur(parts, window, sigma).split(sizes, dim=1)
+        mu_x, mu_y, xx, yy, xy = gaussian_mean(parts, window, sigma).split(sizes, dim=1)
         c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
         luminance = (2 * mu_x * mu_y + c1) / (mu_x**2 + mu_y**2 + c1)
         structure = (2 * (xy - mu_x * mu_y) + c2) / (xx - mu_x**2 + yy - mu_y**2 + c2)
         return (luminance * structure).mean(dim=(-2, -1))  # Eq. (13)
 
 
-def _blur(image: Tensor, window: int, sigma: float) -> Tensor:
+def gaussian_mean(image: Tensor, window: int, sigma: float) -> Tensor:
     """Weighted mean under the window, VALID: (B, C, H, W) -> (B, C, H - window + 1, W - window + 1)."""
     distance = torch.arange(window, dtype=image.dtype, device=image.device) - (window - 1) / 2
     kernel = torch.exp(-(distance**2) / (2 * sigma**2))

@@ -6,7 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from monai.data import PILReader, DataLoader, Dataset, MetaTensor
+from monai.data import DataLoader, Dataset, MetaTensor, PILReader
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Compose, LoadImaged, ScaleIntensityRanged
 from PIL import Image
