@@ -121,11 +121,11 @@ def difference_correlation(fused: Tensor, sources: Tensor) -> Tensor:
 def fusion_quality_loss(
     fused: Tensor,
     sources: Tensor,
-    edge_weight: float = 5.0,
+    edge_weight: float = 2.0,
     information_weight: float = 4.0,
-    correlation_weight: float = 1.0,
-    ssim_weight: float = 2.0,
-    intensity_weight: float = 1.0,
+    correlation_weight: float = 1.5,
+    ssim_weight: float = 3.0,
+    intensity_weight: float = 2.0,
 ) -> Tensor:
     """Weighted sum of one minus edge preservation, visual information, correlation of differences and SSIM, and L1.
 
@@ -165,11 +165,11 @@ class FusionQualityLoss(nn.Module):
 
     def __init__(
         self,
-        edge_weight: float = 5.0,
+        edge_weight: float = 2.0,
         information_weight: float = 4.0,
-        correlation_weight: float = 1.0,
-        ssim_weight: float = 2.0,
-        intensity_weight: float = 1.0,
+        correlation_weight: float = 1.5,
+        ssim_weight: float = 3.0,
+        intensity_weight: float = 2.0,
     ) -> None:
         super().__init__()
         self.edge_weight = edge_weight
