@@ -129,7 +129,8 @@ def _describe(value: Any, depth: int = 0) -> Any:
         return getattr(value, "__qualname__", type(value).__name__)
     if not hasattr(value, "__dict__") or depth > 8:
         return str(value)
-    settings = {name: item for name, item in vars(value).items() if not name.startswith("_") and name != "R"}
+    shown = [name for name in vars(value) if name == "_loader" or not (name.startswith("_") or name == "R")]
+    settings = {name: vars(value)[name] for name in shown}  # _loader: all settings of LoadImaged, the reader too
     return {"class": type(value).__name__, "code": _own_code(type(value))} | _describe(settings, depth + 1)
 
 

@@ -104,7 +104,7 @@ def plot_best_and_worst(
     tiles = [_tiles(case["sources"], case["fused"], case.get("chroma")) for _, case in chosen]
     limit = _limit([part for _, differences in tiles for part in differences])
     ratios = [case["fused"].shape[0] / case["fused"].shape[1] for _, case in chosen]
-    figure, axes = _canvas(ratios, 2 * len(names) + 1, header=0.3, label=1.3)
+    figure, axes = _canvas(ratios, 2 * len(names) + 1, header=0.3, label=1.6)
     for row, (rank, case), (images, differences) in zip(axes, chosen, tiles, strict=True):
         drawn = _draw(row, images, differences, limit)
         values = {metric: case["values"][metric], **case["values"]}

@@ -1,10 +1,12 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from monai.data import Dataset
+from monai.data import Dataset, PILReader
 from monai.transforms import Compose, EnsureTyped, LoadImaged, RandGaussianNoised, ScaleIntensityRanged
 
 from common.data.cached_dataset import CachedDataset
@@ -89,3 +91,21 @@ def test_metadata_that_an_item_lacks_is_nan(tmp_path: Path, item: dict) -> None:
 def test_an_entry_that_an_item_lacks_is_left_out_of_the_paths(tmp_path: Path, item: dict) -> None:
     dataset = CachedDataset([item], pipeline(), 3, str(tmp_path / "cache"), path_keys=("image", "mri"))
     assert dataset[0]["image"].shape == (2, 2, 2)
+
+
+def test_another_reader_is_a_miss_and_a_new_process_is_a_hit(tmp_path: Path, item: dict) -> None:
+    def make(reverse_indexing: bool) -> Compose:
+        reader = PILReader(reverse_indexing=reverse_indexing)
+        return Compose([LoadImaged("image", reader=[reader, "NumpyReader"], image_only=True)])
+
+    hashes = [CachedDataset([item], make(flag), 1, str(tmp_path / "cache")).transform_hash for flag in (True, False)]
+    assert hashes[0] != hashes[1]
+    code = (
+        "from monai.data import PILReader; from monai.transforms import Compose, LoadImaged;"
+        "from common.data.cached_dataset import CachedDataset;"
+        "reader = PILReader(reverse_indexing=True);"
+        "steps = Compose([LoadImaged('image', reader=[reader, 'NumpyReader'], image_only=True)]);"
+        f"print(CachedDataset([], steps, 1, {str(tmp_path)!r}).transform_hash)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == hashes[0]
