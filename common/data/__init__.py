@@ -24,6 +24,8 @@ from .tolerant_dataset import TolerantDataset
 
 # MONAI's own DICOM reader, which every LoadImage constructs, asks for a GPU decoder
 warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
+# a PNG arrives as a read-only array, of which the transforms make copies
+warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
 
 __all__ = [
     "SECTIONS",
