@@ -83,7 +83,7 @@ def test_the_best_stands_on_top(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     plot_best_and_worst(cases(4), tmp_path / "b.png", "qabf", k=1, higher_is_better=higher)
     order = [3, 0] if higher else [0, 3]
     ids = [next(case["id"] for case in cases(4) if case["values"]["qabf"] == value) for value in order]
-    assert drawn[::2] == [f"best: {ids[0]}", f"worst: {ids[1]}"]
+    assert drawn[::2] == [f"best\n{ids[0]}", f"worst\n{ids[1]}"]
     assert drawn[1].splitlines()[:2] == [f"qabf {order[0]}", "vif 0.5"]
 
 
