@@ -43,11 +43,12 @@ def methods(weights: list[Path]) -> dict[str, torch.nn.Module]:
 @torch.no_grad()
 def measure(cohort: Path, weights: list[Path]) -> dict[str, dict[str, list[float]]]:
     cases = json.loads((cohort / "dataset.json").read_text())["test"]
+    fusers = methods(weights)
     table: dict[str, dict[str, list[float]]] = {}
     for case in cases:
         picture = [np.asarray(Image.open(cohort / case[key])) for key in ("image", "mri", "truth")]
         truth, image = picture[2], torch.from_numpy(np.stack(picture[:2])[None].astype(np.float32) / 255)
-        for method, fuse in methods(weights).items():
+        for method, fuse in fusers.items():
             fused = fused_output(fuse(image), image, "minmax")[0, 0].numpy()
             for name, (label, source) in FINDINGS.items():
                 if (truth == label).sum() > 20:

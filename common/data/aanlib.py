@@ -12,9 +12,8 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from .datalist import SECTIONS, write_datalist
-from .fusion_pairs import pair_folders, usable_pairs
-from .splits import split_by_group
+from .datalist import write_datalist
+from .fusion_pairs import pair_folders, split_by_patient, usable_pairs
 
 __all__ = ["MODALITIES", "datalist_aanlib"]
 
@@ -55,9 +54,7 @@ def datalist_aanlib(
     found = pair_folders(folder / name, folder / "MRI")
     pairs = [_entry(pair, name) for pair in tqdm(found, "checking pairs", unit="pair", disable=not progress)]
     cases = usable_pairs(pairs, skip_broken, folder, "datalist_aanlib")
-    groups = [case["group"] for case in cases]
-    parts = split_by_group([-1] * len(cases), groups, (1 - validation - test, validation, test), seed)
-    sections = {key: [cases[k] for k in part] for key, part in zip(SECTIONS, parts, strict=True) if len(part)}
+    sections = split_by_patient(cases, validation, test, seed)
     description = f"{name}-MRI pairs of The Whole Brain Atlas (AANLIB, Harvard), split by case"
     extra = {"modality": {"image": name, "mri": "MRI"}, "seed": seed}
     return write_datalist(dataset_dir, f"{name}-MRI", description, {}, sections, extra)

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .datalist import SECTIONS, write_datalist
+from .datalist import write_datalist
 from .fusion_cases import scan_fusion
-from .fusion_pairs import PICTURE_SUFFIXES, usable_pairs
-from .splits import split_by_group
+from .fusion_pairs import PICTURE_SUFFIXES, split_by_patient, usable_pairs
 
 __all__ = ["datalist_fusion"]
 
@@ -48,9 +47,7 @@ def datalist_fusion(
     place = source if isinstance(source, str | os.PathLike) else ",".join(map(str, source))
     cases = usable_pairs(scan_fusion(source, progress), skip_broken, place, "datalist_fusion")
     cases = [case | {"group": _group(case, groups)} for case in cases]
-    patients = [case["group"] for case in cases]
-    parts = split_by_group([-1] * len(cases), patients, (1 - validation - test, validation, test), seed)
-    sections = {key: [cases[k] for k in part] for key, part in zip(SECTIONS, parts, strict=True) if len(part)}
+    sections = split_by_patient(cases, validation, test, seed)
     name = os.path.basename(os.path.abspath(place))
     return write_datalist(
         dataset_dir, name, f"images of {name} to fuse, split by patient", {}, sections, {"seed": seed}

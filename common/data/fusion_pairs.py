@@ -11,11 +11,13 @@ from typing import Any
 import nibabel
 from PIL import Image
 
+from .datalist import SECTIONS
 from .dicom_header import is_dicom_file
 from .dicom_problems import problems
 from .dicom_series import DicomSeries, scan_dicom_files, walk_files
+from .splits import split_by_group
 
-__all__ = ["NIFTI_SUFFIXES", "PICTURE_SUFFIXES", "nifti_channels", "pair_folders", "usable_pairs"]
+__all__ = ["NIFTI_SUFFIXES", "PICTURE_SUFFIXES", "nifti_channels", "pair_folders", "split_by_patient", "usable_pairs"]
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
@@ -101,6 +103,22 @@ def usable_pairs(
     for case in broken:
         _logger.warning(f"left out {case['id']}: {case['error']}")
     return [case for case in cases if "error" not in case]
+
+
+def split_by_patient(
+    cases: Sequence[dict[str, Any]], validation: float, test: float, seed: int
+) -> dict[str, list[dict[str, Any]]]:
+    """Sections of cases without labels; a section without cases is left out.
+
+    Args:
+        cases: items with `group`, which stays whole.
+        validation: share of the cases for validation; at least one group if it is not 0.
+        test: share of the cases for test; at least one group if it is not 0.
+        seed: of the split.
+    """
+    groups = [case["group"] for case in cases]
+    parts = split_by_group([-1] * len(cases), groups, (1 - validation - test, validation, test), seed)
+    return {key: [cases[k] for k in part] for key, part in zip(SECTIONS, parts, strict=True) if len(part)}
 
 
 def _pair(name: str, sides: dict[str, dict[str, list[_Source]]], folders: dict[str, str]) -> dict[str, Any]:
