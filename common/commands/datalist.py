@@ -10,8 +10,9 @@ from ..data.ct import datalist_ct
 from ..data.datalist import load_datalist, load_labels, summarise
 from ..data.fusion import datalist_fusion
 from ..data.medmnist import datalist_medmnist
+from ..data.mrnet import datalist_mrnet
 
-__all__ = ["DATALISTS", "aanlib", "abide", "ct", "fusion", "medmnist"]
+__all__ = ["DATALISTS", "aanlib", "abide", "ct", "fusion", "medmnist", "mrnet"]
 
 
 def aanlib(
@@ -138,7 +139,22 @@ def medmnist(
     _report(datalist_medmnist(str(source), str(dataset_dir), sections, labels, progress=True))
 
 
-DATALISTS = {"aanlib": aanlib, "abide": abide, "ct": ct, "fusion": fusion, "medmnist": medmnist}
+def mrnet(source: str, dataset_dir: str, validation: float = 0.15, seed: int = 0, skip_broken: bool = False) -> None:
+    """Join the three planes and three labels of each exam of MRNet-v1.0 as shipped, and write the datalist.
+
+    Args:
+        source: folder with {train,valid}/{axial,coronal,sagittal}/0000.npy (or .nii.gz) and
+            {train,valid}-{abnormal,acl,meniscus}.csv, or its parent; the official valid becomes the test section.
+        dataset_dir: folder for dataset.json; the volumes stay where they are.
+        validation: share of train for validation.
+        seed: seed of the split by exam, stratified by the combination of labels.
+        skip_broken: leave exams without a plane or a label out, each with a line, where they would be refused.
+    """
+    options = {"validation": validation, "seed": seed, "skip_broken": skip_broken}
+    _report(datalist_mrnet(str(source), str(dataset_dir), **options, progress=True))  # type: ignore[arg-type]
+
+
+DATALISTS = {"aanlib": aanlib, "abide": abide, "ct": ct, "fusion": fusion, "medmnist": medmnist, "mrnet": mrnet}
 
 
 def _report(file: str | os.PathLike[str]) -> None:

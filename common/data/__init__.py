@@ -18,6 +18,7 @@ from .fusion_cases import scan_fusion
 from .fusion_results import fusion_figures, fusion_protocol, read_fusion_table, write_fusion_results, write_fusion_table
 from .gray_or_rgb import gray_or_rgb
 from .medmnist import datalist_medmnist, medmnist_items
+from .mrnet import datalist_mrnet, mrnet_items
 from .results import load_operating_point, read_predictions, write_metrics, write_operating_point, write_predictions
 from .splits import combined_strata, grouped_folds, split_by_group
 from .tolerant_dataset import TolerantDataset
@@ -41,6 +42,7 @@ __all__ = [
     "datalist_ct",
     "datalist_fusion",
     "datalist_medmnist",
+    "datalist_mrnet",
     "fusion_figures",
     "fusion_protocol",
     "gray_or_rgb",
@@ -51,6 +53,7 @@ __all__ = [
     "load_operating_point",
     "load_or_make",
     "medmnist_items",
+    "mrnet_items",
     "problems",
     "read_fusion_table",
     "read_predictions",

@@ -27,6 +27,7 @@ class TolerantDataset(Dataset):
             does not yield, and every one of a case with an error, is left out.
         track_meta: keep the metadata (affine, file name) of the tensors.
         placeholder_shape: shape of the placeholder where ``image_shape`` is None.
+        metadata_keys: entries of the item that are passed on.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class TolerantDataset(Dataset):
         extra_keys: Sequence[str] = (),
         track_meta: bool = False,
         placeholder_shape: Sequence[int] = (2, 32, 32),
+        metadata_keys: Sequence[str] = ("id", "group", "section", "label"),
     ) -> None:
         super().__init__(data, transform)
         self.image_shape = None if image_shape is None else tuple(image_shape)
@@ -45,6 +47,7 @@ class TolerantDataset(Dataset):
         self.extra_keys = tuple(extra_keys)
         self.track_meta = track_meta
         self.placeholder_shape = tuple(placeholder_shape) if self.image_shape is None else self.image_shape
+        self.metadata_keys = tuple(metadata_keys)
         self.logger = logging.getLogger(type(self).__name__)
 
     def _transform(self, index: int) -> dict:
@@ -59,7 +62,7 @@ class TolerantDataset(Dataset):
             self.logger.warning(f"{item['id']}: {error}")
             placeholder = torch.zeros(self.placeholder_shape)
             tensors = {"image": convert_to_tensor(placeholder, track_meta=self.track_meta)}
-        names = {key: item[key] for key in ("id", "group", "section", "label")}
+        names = {key: item[key] for key in self.metadata_keys}
         return tensors | {"error": error} | names
 
     def _tensors(self, item: dict) -> dict[str, torch.Tensor]:

@@ -1,7 +1,7 @@
 """Run checks of one bundle from one folder: imports MONAI once, then forks for every check.
 
 ``python contract_worker.py JOB.json``, with the folder to test from as working directory. The job holds ``root``
-(how a user there names the bundle), ``kind`` (classification, fusion), ``foreign`` (True: hand over ``bundle_root``),
+(how a user there names the bundle), ``kind`` (classification, exam, fusion), ``foreign`` (True: hand over ``bundle_root``),
 ``small`` (a small datalist's folder), ``scratch``, ``overrides`` (ids that make a run small), ``schema`` (a copy of the
 official schema or null) and ``checks``. It prints one line of JSON: check -> "" or the failure.
 """
@@ -142,6 +142,16 @@ def classification_inferred(rows: list[dict[str, str]]) -> None:
     assert np.allclose(probabilities.sum(1), 1, atol=1e-4)
 
 
+def exam_evaluated() -> None:
+    expect(*(f"output/{name}" for name in ("metrics.json", "predictions.csv", "comparison.csv", "exams.png")))
+
+
+def exam_inferred(rows: list[dict[str, str]]) -> None:
+    assert len(rows) == number_of_cases()
+    assert not any(row["error"] for row in rows), rows
+    assert all(0 <= float(value) <= 1 for row in rows for key, value in row.items() if key.startswith("prob_"))
+
+
 def fusion_evaluated() -> None:
     expect(*(f"output/{name}" for name in ("metrics.json", "metrics.csv", "comparison.csv", "fusion.png")))
 
@@ -157,9 +167,10 @@ def fusion_inferred(rows: list[dict[str, str]]) -> None:
 
 KINDS = {
     "classification": (classification_evaluated, classification_inferred),
+    "exam": (exam_evaluated, exam_inferred),
     "fusion": (fusion_evaluated, fusion_inferred),
 }
-TABLES = {"classification": "predictions.csv", "fusion": "metrics.csv"}
+TABLES = {"classification": "predictions.csv", "exam": "predictions.csv", "fusion": "metrics.csv"}
 
 
 def expect(*names: str) -> None:

@@ -1,49 +1,24 @@
 """The run as a user starts it: two stages in order, killed, resumed, in two processes, with every override."""
 
-import csv
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from monai.bundle import ConfigParser
 from scripts.phantoms import PhantomSettings, make_cohort
 
-ROOT = Path(__file__).parents[3]
-BUNDLE = "bundles/brain_fusion_emfusion"
-CONTRACT = json.loads(Path(__file__).with_name("contract.json").read_text())
-SMALL = {"network_def#features": 4, "val_interval": 1}
+from tests.bundles.bundle_run import ROOT, BundleRun, history, same_weights
+
+run = BundleRun("brain_fusion_emfusion", **{"network_def#features": 4, "val_interval": 1})
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cohort")
-    make_cohort(folder, PhantomSettings(**CONTRACT["phantoms"]))
+    make_cohort(folder, PhantomSettings(**run.contract["phantoms"]))
     return folder
-
-
-def command(names: list[str], folder: Path, cohort: Path, **ids: Any) -> list[str]:
-    files = [f"{BUNDLE}/configs/{name}.json" for name in names]
-    places = {"dataset_dir": cohort, "output_dir": folder, "model_dir": folder, "cache_dir": cohort / "cache"}
-    parts = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(files)]
-    for name, value in (CONTRACT["overrides"] | SMALL | places | ids).items():
-        parts += [f"--{name}", str(value)]
-    return parts
-
-
-def run(names: list[str], folder: Path, cohort: Path, **ids: Any) -> subprocess.CompletedProcess:
-    return subprocess.run(command(names, folder, cohort, **ids), cwd=ROOT, capture_output=True, text=True)
-
-
-def history(folder: Path) -> list[dict[str, str]]:
-    path = folder / "history.csv"
-    return [{**row, "seconds": ""} for row in csv.DictReader(open(path))] if path.is_file() else []
 
 
 @pytest.fixture(scope="module")
@@ -72,30 +47,17 @@ def test_warm_up_and_cosine_shape_the_learning_rate(undisturbed: tuple[Path, str
 def test_a_killed_and_resumed_run_equals_an_undisturbed_one_and_keeps_stage_one(
     tmp_path: Path, cohort: Path, undisturbed: tuple[Path, str]
 ) -> None:
-    process = subprocess.Popen(
-        command(["train"], tmp_path, cohort, max_epochs=5),
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    end = time.monotonic() + 240
-    while len(history(tmp_path)) < 2 and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    run.killed_after(2, tmp_path, cohort, max_epochs=5)
     assert 2 <= len(history(tmp_path)) < 5
     done = run(["train"], tmp_path, cohort, max_epochs=5, resume=True)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count(": kept, ") == 3
-    one, two = (torch.load(folder / "model.pt", weights_only=True) for folder in (undisturbed[0], tmp_path))
-    assert all(torch.equal(one[key], two[key]) for key in one)
+    assert same_weights(undisturbed[0], tmp_path, "model.pt")
     assert history(tmp_path) == history(undisturbed[0])
 
 
 def test_two_processes_train_together(tmp_path: Path, cohort: Path) -> None:
-    parts = command(["train", "multi_gpu_train"], tmp_path, cohort, max_epochs=1)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *parts[1:]]
-    done = subprocess.run(launcher, cwd=ROOT, capture_output=True, text=True)
+    done = run.in_two_processes(tmp_path, cohort, max_epochs=1)
     assert done.returncode == 0, done.stderr[-3000:]
     assert not [name for name in torch.load(tmp_path / "model.pt", weights_only=True) if name.startswith("module.")]
     assert len(history(tmp_path)) == 1
@@ -128,8 +90,12 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_weights(
 def test_overrides_train_and_predict(tmp_path: Path, cohort: Path, names: list[str]) -> None:
     features = [4, 8] if "attention" in names else 4
     config = ConfigParser()
-    config.read_config([str(ROOT / BUNDLE / f"configs/{name}.json") for name in ("train", *names)])
-    ids = CONTRACT["overrides"] | {"bundle_root": str(ROOT / BUNDLE), "dataset_dir": str(cohort), "max_epochs": 1}
+    config.read_config([str(ROOT / run.folder / f"configs/{name}.json") for name in ("train", *names)])
+    ids = run.contract["overrides"] | {
+        "bundle_root": str(ROOT / run.folder),
+        "dataset_dir": str(cohort),
+        "max_epochs": 1,
+    }
     ids |= {"output_dir": str(tmp_path), "model_dir": str(tmp_path), "cache_dir": str(cohort / "cache")}
     config.update(ids | {"patch_size": [48, 48], "network_def#features": features, "train#handlers#6#_disabled_": True})
     config.get_parsed_content("run#0")
@@ -147,11 +113,11 @@ def test_overrides_train_and_predict(tmp_path: Path, cohort: Path, names: list[s
 def test_one_override_names_the_modality_for_training_and_inference(name: str, weights: str) -> None:
     for kind in ("train", "inference"):
         config = ConfigParser()
-        config.read_config([str(ROOT / BUNDLE / f"configs/{part}.json") for part in (kind, name)])
-        config.update({"bundle_root": str(ROOT / BUNDLE)})
+        config.read_config([str(ROOT / run.folder / f"configs/{part}.json") for part in (kind, name)])
+        config.update({"bundle_root": str(ROOT / run.folder)})
         assert config.get_parsed_content("source_names") == [name.upper(), "MRI"]
         assert config["weights"] == weights
-        assert os.path.isfile(ROOT / BUNDLE / f"models/{weights}.pt")
+        assert os.path.isfile(ROOT / run.folder / f"models/{weights}.pt")
 
 
 def test_volumes_of_four_sequences_train_a_network_of_four_inputs(tmp_path: Path) -> None:

@@ -4,10 +4,6 @@ import csv
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import nibabel
@@ -16,35 +12,17 @@ import pytest
 import torch
 from scripts.phantoms import PhantomSettings, make_cohort, make_phantom
 
-ROOT = Path(__file__).parents[3]
-BUNDLE = "bundles/lung_ct_resnet3d"
-CONTRACT = json.loads(Path(__file__).with_name("contract.json").read_text())
-IDS = CONTRACT["overrides"] | {"image_size": [32, 32, 32], "voxel_mm": 10.0, "network_def#block_inplanes": [4, 8, 8, 8]}
+from tests.bundles.bundle_run import BundleRun, history, same_weights
+
+SMALL = {"image_size": [32, 32, 32], "voxel_mm": 10.0, "network_def#block_inplanes": [4, 8, 8, 8]}
+run = BundleRun("lung_ct_resnet3d", **SMALL)
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cohort")
-    make_cohort(folder, PhantomSettings(**CONTRACT["phantoms"]))
+    make_cohort(folder, PhantomSettings(**run.contract["phantoms"]))
     return folder
-
-
-def command(names: list[str], folder: Path, cohort: Path, **ids: object) -> list[str]:
-    files = [f"{BUNDLE}/configs/{name}.json" for name in names]
-    places = {"dataset_dir": cohort, "output_dir": folder, "model_dir": folder, "cache_dir": cohort / "cache"}
-    parts = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(files)]
-    for name, value in (IDS | places | ids).items():
-        parts += [f"--{name}", str(value)]
-    return parts
-
-
-def run(names: list[str], folder: Path, cohort: Path, **ids: object) -> subprocess.CompletedProcess:
-    return subprocess.run(command(names, folder, cohort, **ids), cwd=ROOT, capture_output=True, text=True)
-
-
-def epochs_done(folder: Path) -> int:
-    path = folder / "history.csv"
-    return len(path.read_text().splitlines()) - 1 if path.is_file() else 0
 
 
 @pytest.fixture(scope="module")
@@ -58,26 +36,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, cohort: Path) -> tuple
 def test_a_killed_and_resumed_run_equals_an_undisturbed_one(
     tmp_path: Path, cohort: Path, undisturbed: tuple[Path, str]
 ) -> None:
-    process = subprocess.Popen(
-        command(["train"], tmp_path, cohort, max_epochs=5),
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    end = time.monotonic() + 240
-    while epochs_done(tmp_path) < 2 and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert 2 <= epochs_done(tmp_path) < 5
+    run.killed_after(2, tmp_path, cohort, max_epochs=5)
+    assert 2 <= len(history(tmp_path)) < 5
     assert run(["train"], tmp_path, cohort, max_epochs=5, resume=True).returncode == 0
-    for name in ("model.pt", "checkpoint.pt"):
-        one, two = (torch.load(folder / name, weights_only=True) for folder in (undisturbed[0], tmp_path))
-        one, two = (state.get("objects", {}).get("network", state) for state in (one, two))
-        assert one.keys() == two.keys()
-        assert all(torch.equal(one[key], two[key]) for key in one), name
-    rows = [list(csv.DictReader(open(folder / "history.csv"))) for folder in (undisturbed[0], tmp_path)]
-    assert [{**row, "seconds": ""} for row in rows[0]] == [{**row, "seconds": ""} for row in rows[1]]
+    assert same_weights(undisturbed[0], tmp_path, "model.pt", "checkpoint.pt")
+    assert history(tmp_path) == history(undisturbed[0])
 
 
 def test_the_run_names_what_came_out(undisturbed: tuple[Path, str]) -> None:
@@ -100,11 +63,11 @@ def test_evaluation_reports_every_figure_with_its_baseline(cohort: Path, undistu
     wanted = """auroc auprc accuracy balanced_accuracy sensitivity specificity precision recall f1 brier
     calibration_error baselines protocol"""
     assert set(wanted.split()) == set(metrics)
-    assert metrics["baselines"]["forest"]["auroc"]["n"] == CONTRACT["phantoms"]["test"]
+    assert metrics["baselines"]["forest"]["auroc"]["n"] == run.contract["phantoms"]["test"]
 
 
 def test_inference_goes_on_after_broken_cases(tmp_path: Path, cohort: Path, undisturbed: tuple[Path, str]) -> None:
-    phantom = make_phantom(1, 0, PhantomSettings(**CONTRACT["phantoms"]))
+    phantom = make_phantom(1, 0, PhantomSettings(**run.contract["phantoms"]))
     folder = tmp_path / "volumes"
     folder.mkdir()
     nibabel.save(nibabel.Nifti1Image(phantom.volume, phantom.affine), folder / "good.nii.gz")
@@ -143,7 +106,7 @@ def test_mistakes_end_in_one_clear_sentence(tmp_path: Path, cohort: Path, ids: d
     assert done.returncode != 0
     assert message in done.stderr.splitlines()[-1] or message in done.stderr
     if "output_dir" in ids:
-        shutil.rmtree(ROOT / "nowhere", ignore_errors=True)
+        shutil.rmtree(Path(__file__).parents[3] / "nowhere", ignore_errors=True)
 
 
 @pytest.mark.skipif("BUNDLES_DATA" not in os.environ, reason="BUNDLES_DATA is not set")
@@ -157,9 +120,7 @@ def test_real_ct_is_read_and_predicted(tmp_path: Path, undisturbed: tuple[Path, 
 
 
 def test_two_processes_train_one_model(tmp_path: Path, cohort: Path) -> None:
-    parts = command(["train", "multi_gpu_train"], tmp_path, cohort, max_epochs=1, batch_size=2)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *parts[1:]]
-    done = subprocess.run(launcher, cwd=ROOT, capture_output=True, text=True)
+    done = run.in_two_processes(tmp_path, cohort, max_epochs=1, batch_size=2)
     assert done.returncode == 0, done.stderr[-3000:]
     assert not [name for name in torch.load(tmp_path / "model.pt", weights_only=True) if name.startswith("module.")]
-    assert epochs_done(tmp_path) == 1
+    assert len(history(tmp_path)) == 1
