@@ -1,0 +1,1 @@
+"""Knee MRI: MRNet for three planes and three tasks, phantoms, stacking and explanations."""
