@@ -6,7 +6,6 @@ Run from the repository root: ``python benchmarks/connectivity.py [--subjects 64
 import argparse
 import os
 import sys
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 from nilearn.connectome import ConnectivityMeasure
+from timing import cpu_ms
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundles" / "brain_fmri_braingnn"))
 from scripts.connectivity import Connectivity, correlation, partial_correlation
@@ -30,19 +30,6 @@ def cohort(subjects: int, frames: int, regions: int) -> torch.Tensor:
     rng = np.random.default_rng(0)
     networks = rng.normal(size=(subjects, frames, 8)) @ rng.normal(size=(8, regions))
     return torch.from_numpy(networks + rng.normal(size=(subjects, frames, regions))).float()
-
-
-def cpu_ms(works: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median CPU time of each call, interleaved, after one call each that warms up."""
-    for work in works.values():
-        work()
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(repeats):
-        for name, work in works.items():
-            start = time.process_time()
-            work()
-            times[name].append(time.process_time() - start)
-    return {name: 1000 * float(np.median(values)) for name, values in times.items()}
 
 
 def nilearn(kind: str, arrays: list[np.ndarray]) -> np.ndarray:

@@ -5,7 +5,6 @@ Run from the repository root: ``python benchmarks/knee_augmentation.py [--slices
 
 import argparse
 import os
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +17,7 @@ import torch
 from monai.transforms import Compose, RandAffined, RandFlipd
 from scipy.ndimage import shift
 from skimage.transform import rotate
+from timing import cpu_ms
 
 SIZE = 256
 
@@ -41,19 +41,6 @@ def largest_difference(image: torch.Tensor) -> float:
     """Between both precisions for the same draws."""
     pairs = [one_affine(dtype)({"image": image})["image"] for dtype in (torch.float32, torch.float64)]
     return float((pairs[0] - pairs[1]).abs().max())
-
-
-def cpu_ms(works: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median CPU time of each call, interleaved, after one call each that warms up."""
-    for work in works.values():
-        work()
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(repeats):
-        for name, work in works.items():
-            start = time.process_time()
-            work()
-            times[name].append(time.process_time() - start)
-    return {name: 1000 * float(np.median(values)) for name, values in times.items()}
 
 
 def main(slices: int, repeats: int) -> None:

@@ -7,31 +7,18 @@ import argparse
 import copy
 import os
 import sys
-import time
 import warnings
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import torch
+from timing import cpu_ms
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bundles/knee_mri_mrnet"))
 
 from scripts.backbones import BACKBONES, fold_first_convolution, make_backbone
-
-
-def cpu_ms(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median CPU time of each call, interleaved, after one call each that warms up."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for repeat in range(repeats + 1):
-        for name, work in works.items():
-            start = time.process_time()
-            work()
-            times[name] += [time.process_time() - start] if repeat else []
-    return {name: 1000 * float(np.median(values)) for name, values in times.items()}
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from .fusion import datalist_fusion
 from .fusion_cases import scan_fusion
 from .fusion_results import fusion_figures, fusion_protocol, read_fusion_table, write_fusion_results, write_fusion_table
 from .gray_or_rgb import gray_or_rgb
+from .in_parallel import in_parallel
 from .medmnist import datalist_medmnist, medmnist_items
 from .mrnet import datalist_mrnet, mrnet_items
 from .results import load_operating_point, read_predictions, write_metrics, write_operating_point, write_predictions
@@ -47,6 +48,7 @@ __all__ = [
     "fusion_protocol",
     "gray_or_rgb",
     "grouped_folds",
+    "in_parallel",
     "is_abide_tree",
     "load_datalist",
     "load_labels",

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from .common.data import in_parallel
 from .names import PLANES
 from .phantom_anatomy import draw_background, draw_bones, draw_posterior_cruciate, draw_soft_joint
 from .phantom_findings import draw_acl, draw_fluid, draw_menisci
@@ -96,7 +95,7 @@ def make_cohort(dataset_dir: Path, settings: PhantomSettings, workers: int | Non
     jobs = list(_jobs(dataset_dir, settings))
     cases: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
     with tqdm(total=len(jobs), desc="phantoms", unit="exam") as bar:
-        for job, entry in zip(jobs, _in_parallel(jobs, workers), strict=True):
+        for job, entry in zip(jobs, in_parallel(_write_exam, jobs, workers), strict=True):
             cases[job.section].append(entry)
             bar.update()
     content = {
@@ -125,17 +124,6 @@ def _jobs(dataset_dir: Path, settings: PhantomSettings) -> Iterator[_Job]:
         for labels in draw_labels(getattr(settings, section), rng):
             yield _Job(dataset_dir, settings, section, index, labels)
             index += 1
-
-
-def _in_parallel(jobs: list[_Job], workers: int | None) -> Iterator[dict[str, Any]]:
-    """Write the exams in as many processes as there are cores; results come in the order of the jobs."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = min(workers or cores, len(jobs))
-    if count <= 1 or multiprocessing.current_process().daemon:  # a data loader's worker may not start processes
-        yield from map(_write_exam, jobs)
-        return
-    with multiprocessing.get_context().Pool(count) as pool:
-        yield from pool.imap(_write_exam, jobs)
 
 
 def _write_exam(job: _Job) -> dict[str, Any]:

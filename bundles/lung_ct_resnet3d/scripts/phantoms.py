@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from .common.data import in_parallel
 from .phantom_anatomy import draw_chest
 from .phantom_canvas import Grid, Volume
 from .phantom_files import write_image, write_mask
@@ -130,7 +129,7 @@ def make_cohort(dataset_dir: Path, settings: PhantomSettings, workers: int | Non
     jobs = list(_jobs(dataset_dir, settings))
     entries: list[tuple[str, dict[str, Any]]] = []
     with tqdm(total=len(jobs), desc="phantoms", unit="case") as bar:
-        for entry in _in_parallel(jobs, workers):
+        for entry in in_parallel(_write_case, jobs, workers):
             entries.append(entry)
             bar.update()
     description = {
@@ -159,17 +158,6 @@ def _jobs(dataset_dir: Path, settings: PhantomSettings) -> Iterator[_Job]:
         for case in range(getattr(settings, section)):
             yield _Job(dataset_dir, settings, section, index, case % 2)
             index += 1
-
-
-def _in_parallel(jobs: list[_Job], workers: int | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Write the cases in as many processes as there are cores; results come in the order of the jobs."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(workers or cores, len(jobs))
-    if workers <= 1 or multiprocessing.current_process().daemon:  # a data loader's worker may not start processes
-        yield from map(_write_case, jobs)
-        return
-    with multiprocessing.get_context().Pool(workers) as pool:
-        yield from pool.imap(_write_case, jobs)
 
 
 def _write_case(job: _Job) -> tuple[str, dict[str, Any]]:
