@@ -7,12 +7,8 @@ only, 5 scalp.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import current_process
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +18,7 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from .common.data import SECTIONS, write_datalist
+from .common.data import SECTIONS, in_parallel, write_datalist
 from .phantom_anatomy import Head, Texture, Tissue, draw_head
 from .phantom_canvas import Canvas, shrink
 from .phantom_colour import colourise, luminance
@@ -139,22 +135,11 @@ def _write(dataset_dir: Path, settings: PhantomSettings, workers: int | None, wr
     cases: dict[str, list[dict[str, Any]]] = {section: [] for section in dict.fromkeys(sections)}
     job = partial(write, dataset_dir, settings)
     with tqdm(total=len(sections), desc="phantoms", unit="patient") as bar:
-        for section, entries in zip(sections, _mapped(job, len(sections), workers), strict=True):
+        for section, entries in zip(sections, in_parallel(job, range(len(sections)), workers), strict=True):
             cases[section] += entries
             bar.update()
     text = f"{text}; {len(sections)} phantoms (not patients), seed {settings.seed}, version {settings.version}"
     write_datalist(dataset_dir, name, text, {}, cases)
-
-
-def _mapped(job: Any, count: int, workers: int | None) -> Iterator[list[dict[str, Any]]]:
-    """Results of `job(0)`, `job(1)`, ... in this order, from several processes where that helps."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(workers or cores, count)
-    if workers == 1 or current_process().daemon:  # a data loader's worker may not start processes
-        yield from map(job, range(count))
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(job, range(count))
 
 
 def _write_patient(dataset_dir: Path, settings: PhantomSettings, index: int) -> list[dict[str, Any]]:
