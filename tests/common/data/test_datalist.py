@@ -96,7 +96,9 @@ def test_an_unknown_section_lists_the_sections(tmp_path: Path) -> None:
             {"test": [{"image": "c.nii.gz", "image_b": 1}]}, "key 'image_b' .* begins with 'image_'", id="image_"
         ),
         pytest.param(
-            {"test": [{"label": 1}]}, r"has none of the path keys \['image', 'mri', 'series'\]", id="no image"
+            {"test": [{"label": 1}]},
+            r"has none of the path keys \['image', 'mri', 'series', 'axial', 'coronal', 'sagittal'\]",
+            id="no image",
         ),
         pytest.param(
             {"valid": [{"image": "c.nii.gz"}]}, "section 'valid' of .* is unknown; sections are", id="section"
