@@ -14,7 +14,7 @@ from tqdm import tqdm
 from .datalist import write_datalist
 from .splits import combined_strata, split_by_group
 
-__all__ = ["datalist_mrnet", "mrnet_items"]
+__all__ = ["PLANES", "TASKS", "datalist_mrnet", "mrnet_items"]
 
 PLANES = ("axial", "coronal", "sagittal")
 TASKS = ("abnormal", "acl", "meniscus")

@@ -1,9 +1,8 @@
 """Planes of an exam and questions asked of it, in the order of every tensor and table."""
 
-__all__ = ["PLANES", "TASKS", "member_name"]
+from .common.data.mrnet import PLANES, TASKS
 
-PLANES = ("axial", "coronal", "sagittal")
-TASKS = ("abnormal", "acl", "meniscus")
+__all__ = ["PLANES", "TASKS", "member_name"]
 
 
 def member_name(plane: str, task: str) -> str:

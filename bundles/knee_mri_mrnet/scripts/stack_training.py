@@ -130,8 +130,8 @@ class StackTraining:
 
     def _stack(self, members: Mapping[str, torch.Tensor], ids: Sequence[str]) -> tuple[Any, torch.Tensor]:
         """The complete stack, and labels (N, 3) of these exams."""
-        parser = self._parser(PLANES[0], TASKS[0], model_dir=str(self.weights.parent))
-        for part in ("initialize", "initial_member"):  # the backbone that the members were trained with
+        parser = self._parser(PLANES[0], TASKS[0], model_dir=str(self.output_dir))  # holds no weights to go on from, so
+        for part in ("initialize", "initial_member"):  # that the backbone is the one that the members started from
             parser.get_parsed_content(part)
         network = parser.get_parsed_content("network_def")
         network.load_state_dict(network.state_dict() | dict(members))
