@@ -19,8 +19,8 @@ import torch
 from nilearn.connectome import ConnectivityMeasure
 from timing import cpu_ms
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bundles" / "brain_fmri_braingnn"))
-from scripts.connectivity import Connectivity, correlation, partial_correlation
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from common.transforms import Connectivity, correlation, partial_correlation
 
 SHAPES = ((196, 110), (78, 110), (196, 200), (300, 200))
 

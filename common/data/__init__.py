@@ -7,6 +7,7 @@ from .abide import abide_items, datalist_abide, is_abide_tree
 from .atomic import atomic_path
 from .cached_dataset import CachedDataset
 from .cohort import load_or_make
+from .covariates import covariate_encoder, covariate_table
 from .ct import datalist_ct
 from .ct_scan import scan_ct
 from .datalist import SECTIONS, load_datalist, load_labels, summarise, write_datalist
@@ -20,7 +21,10 @@ from .gray_or_rgb import gray_or_rgb
 from .in_parallel import in_parallel
 from .medmnist import datalist_medmnist, medmnist_items
 from .mrnet import datalist_mrnet, mrnet_items
+from .region_series_cases import inference_region_series, region_series_items
+from .region_table import RegionTable, read_regions
 from .results import load_operating_point, read_predictions, write_metrics, write_operating_point, write_predictions
+from .series_table import read_numbers, read_series_table
 from .splits import combined_strata, grouped_folds, split_by_group
 from .tolerant_dataset import TolerantDataset
 
@@ -34,10 +38,13 @@ __all__ = [
     "CachedDataset",
     "DicomSeries",
     "DicomSeriesReader",
+    "RegionTable",
     "TolerantDataset",
     "abide_items",
     "atomic_path",
     "combined_strata",
+    "covariate_encoder",
+    "covariate_table",
     "datalist_aanlib",
     "datalist_abide",
     "datalist_ct",
@@ -49,6 +56,7 @@ __all__ = [
     "gray_or_rgb",
     "grouped_folds",
     "in_parallel",
+    "inference_region_series",
     "is_abide_tree",
     "load_datalist",
     "load_labels",
@@ -58,7 +66,11 @@ __all__ = [
     "mrnet_items",
     "problems",
     "read_fusion_table",
+    "read_numbers",
     "read_predictions",
+    "read_regions",
+    "read_series_table",
+    "region_series_items",
     "scan_ct",
     "scan_dicom",
     "scan_fusion",

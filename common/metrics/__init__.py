@@ -3,6 +3,7 @@
 from .bootstrap import bootstrap_intervals, bootstrap_means
 from .calibration import expected_calibration_error, fit_temperature, softmax
 from .classification import classification_metrics, decide, youden_threshold
+from .edge_baselines import CovariateBaseline, EdgeBaseline, edge_vector
 from .fusion import FUSION_METRICS, HIGHER_IS_BETTER, fusion_metrics, get_fusion_metric
 from .fusion_baselines import FUSION_BASELINES
 from .fusion_contrast import average_gradient, edge_intensity, spatial_frequency, standard_deviation
@@ -27,6 +28,8 @@ __all__ = [
     "FUSION_BASELINES",
     "FUSION_METRICS",
     "HIGHER_IS_BETTER",
+    "CovariateBaseline",
+    "EdgeBaseline",
     "FusionMetric",
     "average_gradient",
     "bootstrap_intervals",
@@ -39,6 +42,7 @@ __all__ = [
     "edge_artifacts",
     "edge_intensity",
     "edge_preservation",
+    "edge_vector",
     "entropy",
     "expected_calibration_error",
     "feature_mutual_information",

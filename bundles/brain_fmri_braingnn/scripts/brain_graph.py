@@ -7,7 +7,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 
-from .connectivity import subject_text
+from .common.transforms import subject_text
 
 __all__ = ["BrainGraph", "BrainGraphd", "strongest_edges"]
 

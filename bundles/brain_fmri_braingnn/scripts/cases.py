@@ -1,18 +1,14 @@
 """Where the cases come from: a datalist, the native layouts, or the phantoms."""
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .atlas_series import IMAGE_SUFFIXES
-from .common.data import abide_items, is_abide_tree, load_datalist, load_or_make
+from .common.data import inference_region_series, load_or_make
 from .phantoms import PhantomSettings, make_cohort
 
-__all__ = ["atlas_beside", "inference_cases", "series_items", "training_cases"]
-
-_SUFFIXES = (".1D", ".npy", ".csv", *IMAGE_SUFFIXES)  # .tsv beside images are confounds
+__all__ = ["atlas_beside", "inference_cases", "training_cases"]
 
 
 def training_cases(
@@ -33,8 +29,7 @@ def inference_cases(dataset_dir: str, default_dir: str, phantoms: Mapping[str, A
     """Every case there is to predict, labelled or not.
 
     Args:
-        dataset_dir: folder with ``dataset.json``; or the tree that nilearn's ``fetch_abide_pcp`` writes; or a folder
-            (or one file) of ``.1D``, ``.npy``, ``.csv``, ``.nii`` or ``.nii.gz``, one per subject.
+        dataset_dir: as in :func:`~.common.data.inference_region_series`.
         default_dir: the bundle's own data folder: the test section of the phantoms.
         phantoms: as in :func:`training_cases`.
 
@@ -44,17 +39,9 @@ def inference_cases(dataset_dir: str, default_dir: str, phantoms: Mapping[str, A
     Raises:
         FileNotFoundError: when ``dataset_dir`` does not exist or holds no case.
     """
-    source = Path(dataset_dir)
     if os.path.abspath(dataset_dir) == os.path.abspath(default_dir):
         return training_cases(dataset_dir, default_dir, phantoms=phantoms)["test"]
-    if (source / "dataset.json").is_file():
-        return [case for part in load_datalist(source).values() for case in part]
-    if not source.exists():
-        raise FileNotFoundError(
-            f"inference_cases: dataset_dir {source} does not exist; give a datalist's folder, an ABIDE_pcp tree or a "
-            "folder of region series."
-        )
-    return abide_items(source) if is_abide_tree(source) else series_items(source)
+    return inference_region_series(dataset_dir)
 
 
 def atlas_beside(cases: Mapping[str, Sequence[dict]] | Sequence[dict], name: str = "atlas.nii.gz") -> str:
@@ -72,35 +59,3 @@ def atlas_beside(cases: Mapping[str, Sequence[dict]] | Sequence[dict], name: str
         if (folder / name).is_file():
             return str(folder / name)
     raise FileNotFoundError(f"atlas_beside: no {name} beside {items[0]['image']}; give --atlas.")
-
-
-def series_items(source: Path) -> list[dict]:
-    """List every file of region series under a folder, or one file, as an unlabelled case.
-
-    Args:
-        source: folder, searched recursively, or one file.
-
-    Returns:
-        Items in order of `id`, the path relative to `source` without suffix (with it where two files would share one).
-
-    Raises:
-        FileNotFoundError: no file of a known type.
-    """
-    root = source.absolute() if source.is_dir() else source.absolute().parent
-    paths = sorted(root.rglob("*")) if source.is_dir() else [source.absolute()]
-    files = {path: suffix for path in paths if path.is_file() and (suffix := _suffix(path.name))}
-    if not files:
-        raise FileNotFoundError(
-            f"inference_cases: {source} holds no file of type {', '.join(_SUFFIXES)} and no dataset.json; check the path."
-        )
-    stems = {path: path.relative_to(root).as_posix().removesuffix(suffix) for path, suffix in files.items()}
-    count = Counter(stems.values())
-    names = {path: stem if count[stem] == 1 else path.relative_to(root).as_posix() for path, stem in stems.items()}
-    cases = [
-        {"image": str(path), "id": name, "group": name, "section": "test", "label": -1} for path, name in names.items()
-    ]
-    return sorted(cases, key=lambda case: case["id"])
-
-
-def _suffix(name: str) -> str:
-    return next((suffix for suffix in _SUFFIXES if name.endswith(suffix)), "")

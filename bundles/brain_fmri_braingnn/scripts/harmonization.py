@@ -10,8 +10,8 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from torch.utils.data import Dataset
 
-from .baselines import edge_vector
-from .covariates import covariate_encoder, covariate_table
+from .common.data import covariate_encoder, covariate_table
+from .common.metrics import edge_vector
 
 __all__ = ["ComBat", "ComBatd"]
 

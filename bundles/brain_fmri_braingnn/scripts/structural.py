@@ -10,7 +10,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 
-from .series_table import read_numbers
+from .common.data import read_numbers
 
 __all__ = ["LoadStructural", "LoadStructurald"]
 

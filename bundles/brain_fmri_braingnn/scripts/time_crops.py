@@ -9,7 +9,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, RandomizableTransform
 
 from .brain_graph import BrainGraph
-from .connectivity import Connectivity, subject_text
+from .common.transforms import Connectivity, subject_text
 
 __all__ = ["RandTimeCrops", "RandTimeCropsd"]
 
@@ -22,7 +22,7 @@ class RandTimeCrops(RandomizableTransform):
 
     Args:
         fraction: length of a crop as a share of T.
-        connectivity: settings of :class:`~scripts.connectivity.Connectivity`.
+        connectivity: settings of :class:`~scripts.common.transforms.Connectivity`.
         graph: settings of :class:`~scripts.brain_graph.BrainGraph`.
 
     Raises:

@@ -8,7 +8,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 
 from .brain_graph import BrainGraph
-from .connectivity import Connectivity, subject_text
+from .common.transforms import Connectivity, subject_text
 
 __all__ = ["SlidingWindows", "SlidingWindowsd"]
 
@@ -17,7 +17,7 @@ class SlidingWindows(Transform):
     """Region series (T, N) to the graphs of its windows, (2 W, N, N).
 
     Window w has its node features in channel 2 w and its adjacency in channel 2 w + 1, each as
-    :class:`~scripts.connectivity.Connectivity` and :class:`~scripts.brain_graph.BrainGraph` make them of that stretch
+    :class:`~scripts.common.transforms.Connectivity` and :class:`~scripts.brain_graph.BrainGraph` make them of that stretch
     of time alone. Of more than W windows, W evenly spread ones are taken; padded windows are all zero. All windows of
     a subject are one case, so they cannot fall into different splits.
 

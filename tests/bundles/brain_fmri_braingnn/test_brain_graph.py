@@ -1,7 +1,7 @@
 import pytest
 import torch
 from scripts.brain_graph import BrainGraph, BrainGraphd, strongest_edges
-from scripts.connectivity import Connectivity
+from scripts.common.transforms import Connectivity
 
 
 def image(regions: int = 20, seed: int = 0) -> torch.Tensor:

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from scripts.connectivity import correlation
+from scripts.common.transforms import correlation
 from scripts.resampling import RandBlockBootstrap, RandBlockBootstrapd, RandVoxelResample, RandVoxelResampled
 
 TIME = torch.arange(50.0)[:, None].repeat(1, 3)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 from scripts.brain_graph import BrainGraph
-from scripts.connectivity import Connectivity
+from scripts.common.transforms import Connectivity
 from scripts.windows import SlidingWindows, SlidingWindowsd
 
 

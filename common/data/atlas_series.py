@@ -11,9 +11,6 @@ import numpy as np
 import pandas as pd
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
-from nilearn.image import resample_to_img
-from nilearn.maskers import NiftiLabelsMasker
-from nilearn.signal import clean
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -111,6 +108,9 @@ def read_image_series(
         ValueError: no 4-D image, NaN, an atlas without a region of the table or without overlap, no repetition time,
             or confounds that do not fit.
     """
+    from nilearn.maskers import NiftiLabelsMasker  # nilearn takes long to import, and tables do without it
+    from nilearn.signal import clean
+
     image = _open(path)
     if len(image.shape) != 4:
         raise ValueError(f"LoadRegionSeries: {path} has shape {image.shape}, expected a 4-D image (X, Y, Z, frames).")
@@ -142,6 +142,8 @@ def _labels(
     path: str, image: nibabel.Nifti1Image, atlas: str, codes: Sequence[int] | None
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Region codes on the grid of the image, 0 elsewhere, and the codes wanted."""
+    from nilearn.image import resample_to_img
+
     if not Path(atlas).is_file():
         raise FileNotFoundError(f"LoadRegionSeries: atlas {atlas!r} does not exist; check the path.")
     source = _open(atlas)

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import torch
 from nilearn.maskers import NiftiLabelsMasker
-from scripts.region_series import LoadMatrix, LoadMatrixd, LoadRegionSeries, LoadRegionSeriesd
+
+from common.transforms import LoadMatrix, LoadMatrixd, LoadRegionSeries, LoadRegionSeriesd
 
 TABLE = Path(__file__).resolve().parents[3] / "bundles/brain_fmri_braingnn/configs/ho_regions.csv"
 CODES = (30, 10, 20)  # the table need not be sorted

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from scripts.baselines import CovariateBaseline, EdgeBaseline, edge_vector
-from scripts.covariates import covariate_table
 from sklearn.metrics import roc_auc_score
+
+from common.metrics import CovariateBaseline, EdgeBaseline, edge_vector
 
 REGIONS = 8
 
@@ -96,10 +96,15 @@ def test_covariates_alone_find_what_motion_and_site_tell() -> None:
     assert found[0] < 0.2 < 0.8 < found[1]
 
 
-def test_absent_covariates_have_a_place_in_the_table() -> None:
-    table = covariate_table([{"age": "", "site": float("nan")}, {"age": 12, "site": 3}, {}], ["age"], ["site"])
-    assert table["site"].tolist() == ["missing", "3", "missing"]
-    np.testing.assert_array_equal(table["age"], [np.nan, 12, np.nan])
+def test_edges_of_another_kind_of_image_come_from_the_function_given() -> None:
+    training, cases = cohort(40, 0), cohort(6, 1)
+    ids = [item["id"] for item in cases]
+
+    def flat(items: list[dict]) -> list[dict]:
+        return [item | {"image": edge_vector(item["image"])} for item in items]
+
+    found = EdgeBaseline("ridge", flat(training), flat(cases), edges=np.asarray)(ids)
+    np.testing.assert_array_equal(found, EdgeBaseline("ridge", training, cases)(ids))
 
 
 def test_an_unknown_model_is_refused() -> None:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from nilearn.connectome import ConnectivityMeasure
-from scripts.connectivity import (
+from sklearn.covariance import LedoitWolf
+
+from common.transforms import (
     Connectivity,
     Connectivityd,
     correlation,
@@ -15,7 +17,6 @@ from scripts.connectivity import (
     partial_correlation,
     present,
 )
-from sklearn.covariance import LedoitWolf
 
 
 def series(batch: int = 3, frames: int = 60, regions: int = 20, seed: int = 0) -> torch.Tensor:

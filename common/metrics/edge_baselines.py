@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch.utils.data import Dataset
 
-from .covariates import covariate_encoder, covariate_table
+from ..data.covariates import covariate_encoder, covariate_table
 
 __all__ = ["CovariateBaseline", "EdgeBaseline", "edge_vector"]
 
@@ -54,25 +54,35 @@ class EdgeBaseline:
         training: preprocessed training cases with ``image`` (channels, N, N) and ``label`` 0 or 1.
         cases: preprocessed cases to score, with ``id``.
         seed: seed of the mlp.
+        edges: makes the vector of edges of an item's ``image``, NaN at edges to fill in; :func:`edge_vector` when the
+            image is (channels, N, N).
 
     Raises:
         ValueError: when the model is unknown.
     """
 
-    def __init__(self, model: str, training: Dataset, cases: Dataset, seed: int = 0) -> None:
+    def __init__(
+        self,
+        model: str,
+        training: Dataset,
+        cases: Dataset,
+        seed: int = 0,
+        edges: Callable[[Any], np.ndarray] = edge_vector,
+    ) -> None:
         if model not in MODELS:
             raise ValueError(f"EdgeBaseline: model is {model!r}, choose one of {sorted(MODELS)}.")
         self.model = model
         self.training = training
         self.cases = cases
         self.seed = seed
+        self.edges = edges
 
     def __call__(self, ids: Sequence[str]) -> np.ndarray:
         """Fit on the training cases; probabilities (N, 2) of the cases with these ids."""
-        edges, labels = _table(self.training)
+        edges, labels = _table(self.training, self.edges)
         scaling = StandardScaler(), SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True)
         pipeline = make_pipeline(*scaling, MODELS[self.model](self.seed)).fit(edges, labels)
-        return _probabilities(pipeline, np.stack([edge_vector(item["image"]) for item in _chosen(self.cases, ids)]))
+        return _probabilities(pipeline, np.stack([self.edges(item["image"]) for item in _chosen(self.cases, ids)]))
 
 
 class CovariateBaseline:
@@ -112,9 +122,9 @@ def _items(dataset: Any) -> list[dict[str, Any]]:
     return [dataset[k] for k in range(len(dataset))]
 
 
-def _table(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
-    rows = [(edge_vector(item["image"]), int(item["label"])) for item in _items(dataset)]
-    return np.stack([edges for edges, _ in rows]), np.array([label for _, label in rows])
+def _table(dataset: Any, edges: Callable[[Any], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    rows = [(edges(item["image"]), int(item["label"])) for item in _items(dataset)]
+    return np.stack([vector for vector, _ in rows]), np.array([label for _, label in rows])
 
 
 def _chosen(dataset: Any, ids: Sequence[str]) -> list[dict[str, Any]]:

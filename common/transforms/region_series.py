@@ -10,9 +10,9 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 from numpy.typing import NDArray
 
-from .atlas_series import IMAGE_SUFFIXES, Cleaning, Resampling, read_image_series
-from .region_table import read_regions
-from .series_table import TABLE_SUFFIXES, read_numbers, read_series_table
+from ..data.atlas_series import IMAGE_SUFFIXES, Cleaning, Resampling, read_image_series
+from ..data.region_table import read_regions
+from ..data.series_table import TABLE_SUFFIXES, read_numbers, read_series_table
 
 __all__ = ["LoadMatrix", "LoadMatrixd", "LoadRegionSeries", "LoadRegionSeriesd"]
 
@@ -38,7 +38,7 @@ class LoadRegionSeries(Transform):
         detrend: take the linear trend out of 4-D images.
         min_frames: fewest frames of a subject.
         num_resamples: with 2 or more, 4-D images give replicates (R, T, N): the full mean, then means of a random third
-            of every region's voxels, for :class:`~scripts.resampling.RandVoxelResample`.
+            of every region's voxels, for a random transform that takes one of them.
         resample_seed: draws follow from (seed, file name, replicate, region).
 
     Raises:
@@ -96,8 +96,8 @@ class LoadRegionSeries(Transform):
         if path.endswith(TABLE_SUFFIXES):
             if self.resampling is not None:
                 raise ValueError(
-                    f"LoadRegionSeries: {path} has no voxels to resample; set num_resamples to 0 and use "
-                    "RandBlockBootstrap."
+                    f"LoadRegionSeries: {path} has no voxels to resample; set num_resamples to 0, and resample blocks "
+                    "of time instead."
                 )
             return read_series_table(path, codes, self.dropped_codes)
         if not path.endswith(IMAGE_SUFFIXES):
