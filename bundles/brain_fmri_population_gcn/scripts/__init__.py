@@ -1,0 +1,1 @@
+"""Population graph of functional connectivity: network, transforms, phantoms."""
