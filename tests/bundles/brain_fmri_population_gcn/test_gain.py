@@ -16,7 +16,7 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     cohort = tmp_path_factory.mktemp("cohort")
     make_cohort(cohort, PhantomSettings())
     found = {}
-    for name in ("default", "no_graph", "permuted_graph"):
+    for name in ("default", "no_graph"):
         folder, configs = tmp_path_factory.mktemp(name), ["train"] + ([] if name == "default" else [name])
         for names in (configs, [*configs, "evaluate"]):
             done = run(names, folder, cohort)
@@ -29,9 +29,8 @@ def auroc(row: dict) -> float:
     return row["auroc"]["value"]
 
 
-def test_the_graph_gains_over_no_graph_and_over_a_permuted_one(metrics: dict[str, dict]) -> None:
+def test_the_graph_gains_over_no_graph(metrics: dict[str, dict]) -> None:
     assert auroc(metrics["default"]) > auroc(metrics["no_graph"]) + 0.03
-    assert auroc(metrics["default"]) > auroc(metrics["permuted_graph"]) + 0.1
 
 
 def test_it_beats_ridge_and_phenotype_alone_is_chance(metrics: dict[str, dict]) -> None:
