@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .common.layers import gcn_norm, rayleigh_quotient, scaled_laplacian
 from .graph_layers import make_layer
-from .population import Population
+from .population import Population, unpack
 from .subject_features import SubjectFeatures
 
 __all__ = ["PopulationGCN"]
@@ -88,7 +88,7 @@ class PopulationGCN(nn.Module):
                 f"PopulationGCN: image has shape {list(image.shape)}, expected (B, 1, N, {self.num_features} + N):"
                 " features and adjacency of N nodes."
             )
-        x, adjacency = image[:, 0, :, : self.num_features], image[:, 0, :, self.num_features :]
+        x, adjacency = unpack(image, self.num_features)
         return self.convolve(x, adjacency).transpose(1, 2)
 
     def convolve(self, x: Tensor, adjacency: Tensor) -> Tensor:
