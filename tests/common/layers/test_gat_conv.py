@@ -7,8 +7,7 @@ from torch_geometric.nn import GATConv as PygGATConv
 
 from common.layers.gat_conv import GATConv
 
-from .graphs import draw
-from .test_gcn_conv import KINDS, TOLERANCES, F, N, O, edge_list, make_graph
+from .graphs import KINDS, TOLERANCES, F, N, O, draw, edge_list, make_graph
 
 HEADS = [pytest.param(1, True, id="one head"), pytest.param(4, True, id="joined"), pytest.param(4, False, id="mean")]
 LAYOUTS = ["dense", "sparse"]

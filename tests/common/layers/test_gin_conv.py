@@ -6,8 +6,7 @@ from torch_geometric.nn import GINConv as PygGINConv
 
 from common.layers.gin_conv import GINConv
 
-from .graphs import draw
-from .test_gcn_conv import KINDS, TOLERANCES, F, N, O, edge_list, make_graph
+from .graphs import KINDS, TOLERANCES, F, N, O, draw, edge_list, make_graph
 
 
 def network() -> nn.Sequential:

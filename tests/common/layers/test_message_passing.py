@@ -6,8 +6,7 @@ from torch_geometric.typing import OptTensor
 
 from common.layers.message_passing import MessagePassing
 
-from .graphs import draw
-from .test_gcn_conv import KINDS, TOLERANCES, F, N, O, edge_list, make_graph
+from .graphs import KINDS, TOLERANCES, F, N, O, draw, edge_list, make_graph
 
 D = 2
 AGGREGATIONS = ["sum", "mean", "max"]
