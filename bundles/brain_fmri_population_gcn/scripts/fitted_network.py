@@ -34,23 +34,26 @@ def fit_population(
     Raises:
         ValueError: too few training subjects, or more nodes than ``capacity``.
     """
-    rows, labels, names = _table(training)
-    features = network.features.fit(rows[:, _LEAD:], labels, seed)
+    items = _items(training)
+    rows = _rows(items)
+    features = network.features.fit(rows[:, _LEAD:], [int(item["label"]) for item in items], seed)
     vectors = torch.cat([rows[:, :_LEAD], features], dim=1)
-    network.training_vectors = dict(zip(names, vectors, strict=True))
+    network.training_vectors = {item["id"]: vector for item, vector in zip(items, vectors, strict=True)}
     network.population.fit(vectors)
     if others is not None:
-        more = [case for case in range(len(others)) if others[case]["id"] not in network.training_vectors]  # type: ignore[arg-type]
+        more = [item for item in _items(others) if item["id"] not in network.training_vectors]
         if more:
-            rows = torch.stack([torch.as_tensor(others[case]["image"]) for case in more])
-            network.population.set_nodes(torch.cat([vectors, subject_vectors(network, rows)]))
+            network.population.set_nodes(torch.cat([vectors, subject_vectors(network, _rows(more))]))
     logging.getLogger("population").info(
         f"{int(network.population.count)} nodes, {network.num_features} features fitted on {len(vectors)} training subjects"
     )
     return network
 
 
-def _table(dataset: Any) -> tuple[Tensor, Sequence[int], Sequence[str]]:
-    items = [dataset[case] for case in range(len(dataset))]
-    rows = torch.stack([torch.as_tensor(item["image"]) for item in items])
-    return rows, [int(item["label"]) for item in items], [item["id"] for item in items]
+def _items(dataset: Any) -> list[dict[str, Any]]:
+    """Items of a dataset, each read once."""
+    return [dataset[case] for case in range(len(dataset))]
+
+
+def _rows(items: Sequence[dict[str, Any]]) -> Tensor:
+    return torch.stack([torch.as_tensor(item["image"]) for item in items])

@@ -171,15 +171,19 @@ class Population(nn.Module):
         heard = self.heard()
         return self.nodes[:, _LEAD:], self.weights(heard, heard).fill_diagonal_(0)
 
-    def attached(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+    def attached(self, vectors: Tensor, graph: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """Graph of the nodes and, behind them, new subjects (M, 3 + F), which hear the nodes and are not heard.
 
         So each prediction is that of the subject alone: others of the batch change nothing, and the nodes stay.
 
+        Args:
+            vectors: new subjects.
+            graph: what :meth:`graph` gave, where it is at hand.
+
         Returns:
             Features (N + M, F), adjacency (N + M, N + M).
         """
-        x, adjacency = self.graph()
+        x, adjacency = graph or self.graph()
         size = len(x) + len(vectors)
         grown = adjacency.new_zeros(size, size)
         grown[: len(x), : len(x)] = adjacency

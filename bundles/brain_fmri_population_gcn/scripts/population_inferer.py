@@ -89,6 +89,6 @@ class PopulationInferer(Inferer):
     def _attached(self, network: Any, inputs: Tensor) -> Tensor:
         nodes = self.population.population
         if self._count + len(inputs) <= self.dense_limit:
-            return network(pack(*nodes.attached(inputs)))[0].T[self._count :]
+            return network(pack(*nodes.attached(inputs, self._nodes_graph(True))))[0].T[self._count :]
         x, adjacency = attach_subjects(self._nodes_graph(False), nodes, inputs, self.neighbours)
         return self.population.convolve(x, adjacency)[self._count :]

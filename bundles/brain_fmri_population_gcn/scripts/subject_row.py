@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from torch import Tensor
 
@@ -30,9 +29,6 @@ class SubjectRowd(MapTransform):
         keys: entries with connectivity; the phenotype stands beside them as ``site``, ``sex`` and ``age``.
         allow_missing_keys: skip a key that an item lacks.
     """
-
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Make the row of every key."""
