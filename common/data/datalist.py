@@ -13,7 +13,7 @@ from .atomic import atomic_path
 __all__ = ["PATH_KEYS", "SECTIONS", "load_datalist", "load_labels", "summarise", "write_datalist"]
 
 SECTIONS = ("training", "validation", "test")
-PATH_KEYS = ("image", "mri", "series", "axial", "coronal", "sagittal")
+PATH_KEYS = ("image", "mri", "series", "axial", "coronal", "sagittal", "responses")
 FILE_NAME = "dataset.json"
 
 

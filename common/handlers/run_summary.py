@@ -36,7 +36,7 @@ class RunSummary:
 
     def _end(self, trainer: Engine) -> None:
         best = self.best_weights
-        if best.metric is None:
+        if not best.metric:
             self.logger.info(f"weights of the last epoch: {best.path}")
         elif best.best is not None:
             self.logger.info(f"best {best.metric} {best.best:.4f} in epoch {best.best_epoch}; weights: {best.path}")

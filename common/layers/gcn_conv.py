@@ -15,7 +15,7 @@ def check_graph(layer: str, x: Tensor, adjacency: Tensor, in_channels: int | Non
             f"{layer}: adjacency is neither dense nor sparse CSR, turn it by to_dense() or to_sparse_csr()."
         )
     nodes = x.shape[-2:-1]
-    shared = adjacency.shape == nodes + nodes and not adjacency.is_sparse_csr
+    shared = adjacency.dim() == 2 and adjacency.shape == nodes + nodes and not adjacency.is_sparse_csr
     if not (shared or adjacency.shape == x.shape[:-1] + nodes):
         raise ValueError(
             f"{layer}: adjacency has shape {list(adjacency.shape)} for x of shape {list(x.shape)}, expected (N, N) for"

@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from common.commands.cross_validate import cross_validate
+from common.commands.cross_validate import _members, cross_validate
 from common.data import read_predictions, write_datalist
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -76,3 +76,25 @@ def test_mistakes_are_named(dataset: Path) -> None:
     done = command(dataset, "--folds", "2", "--learning_rate", "wrong", *SMALL)
     assert done.returncode == 1
     assert "the run ended with status 1, see" in done.stderr
+
+
+def test_cases_without_labels_are_cut_by_group_into_ten_folds_of_a_tenth() -> None:
+    cases = [{"id": f"block {k}", "group": f"b{k}", "label": -1} for k in range(100)]
+    folds = _members(cases, 10, "group", [], 0.11, 0)
+    assert [{name: len(part) for name, part in fold.items()} for fold in folds] == [
+        {"training": 80, "validation": 10, "test": 10}
+    ] * 10
+    assert sorted(case["id"] for fold in folds for case in fold["test"]) == sorted(case["id"] for case in cases)
+    for fold in folds:
+        assert len({case["group"] for part in fold.values() for case in part}) == 100
+
+
+def test_groups_of_unequal_size_stay_whole_without_labels() -> None:
+    sizes = [1 + 3 * k for k in range(24)]  # cell lines of a tissue
+    cases = [
+        {"id": f"cell {k}-{i}", "group": f"tissue{k}", "label": -1} for k, size in enumerate(sizes) for i in range(size)
+    ]
+    for fold in _members(cases, 10, "group", [], 0.11, 0):
+        groups = [{case["group"] for case in part} for part in fold.values()]
+        assert all(groups)
+        assert sum(map(len, groups)) == 24

@@ -55,6 +55,26 @@ def test_aanlib_pairs_images_and_keeps_cases_whole(tmp_path: Path, capsys: pytes
     assert load_datalist(tmp_path / "out")["test"][0]["group"] in ("case25", "case30", "case41")
 
 
+def test_drug_response_prints_pairs_by_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("rdkit")
+    pairs = [f"{drug},{smiles},c{k},{k}.5" for drug, smiles in (("a", "CCO"), ("b", "CCN")) for k in range(10)]
+    (tmp_path / "own.csv").write_text("\n".join(["drug,smiles,cell,ln_ic50", *pairs]) + "\n")
+    (tmp_path / "omics.csv").write_text("line,g0\n" + "".join(f"c{k},{k}\n" for k in range(10)))
+    arguments = ["--source", str(tmp_path / "own.csv"), "--omics_table", str(tmp_path / "omics.csv")]
+    arguments += ["--dataset_dir", str(tmp_path / "out"), "--split", "cell", "--validation", "0.2", "--test", "0.2"]
+    main(["datalist", "drug_response", *arguments])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[:2] == [["section", "cases", "groups", "unlabelled"], ["training", "6", "6", "6"]]
+    assert ["pairs:", "20"] in lines and ["replicates", "merged:", "0"] in lines
+    table = lines.index(["section", "drugs", "cells", "tissues", "pairs"])
+    assert lines[table + 1 : table + 4] == [
+        ["training", "2", "6", "0", "12"],
+        ["validation", "2", "2", "0", "4"],
+        ["test", "2", "2", "0", "4"],
+    ]
+    assert lines[-1] == ["written:", str(tmp_path / "out" / "dataset.json")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -64,6 +84,17 @@ def test_aanlib_pairs_images_and_keeps_cases_whole(tmp_path: Path, capsys: pytes
         pytest.param(["ct", "--source", ".", "--dataset_dir", "out"], "holds no DICOM series and no file", id="empty"),
         pytest.param(["medmnist", "--source", "a.npz", "--dataset_dir", "out"], "'a.npz' does not exist", id="npz"),
         pytest.param(["aanlib", "--source", ".", "--dataset_dir", "out"], "no folder CT or PET or SPECT", id="pairs"),
+        pytest.param(
+            ["gdsc", "--source", "a.whl", "--dataset_dir", "out"], "'a.whl' does not exist; fetch it", id="whl"
+        ),
+        pytest.param(
+            ["gdsc", "--source", "a.whl", "--dataset_dir", "out", "--split", "tissue"], "knows no tissues", id="tissue"
+        ),
+        pytest.param(
+            ["drug_response", "--source", "a.csv", "--omics_table", "b.csv", "--dataset_dir", "out"],
+            "source 'a.csv' does not exist",
+            id="own table",
+        ),
     ],
 )
 def test_expected_errors_end_as_one_line(
