@@ -1,7 +1,7 @@
 """Run checks of one bundle from one folder: imports MONAI once, then forks for every check.
 
 ``python contract_worker.py JOB.json``, with the folder to test from as working directory. The job holds ``root``
-(how a user there names the bundle), ``kind`` (classification, exam, fusion), ``foreign`` (True: hand over ``bundle_root``),
+(how a user there names the bundle), ``kind`` (classification, exam, fusion, regression), ``foreign`` (True: hand over ``bundle_root``),
 ``small`` (a small datalist's folder), ``scratch``, ``overrides`` (ids that make a run small), ``schema`` (a copy of the
 official schema or null) and ``checks``. It prints one line of JSON: check -> "" or the failure.
 """
@@ -165,12 +165,30 @@ def fusion_inferred(rows: list[dict[str, str]]) -> None:
         assert len(list((SCRATCH / "inference").glob(f"*_{suffix}.png"))) == number_of_cases()
 
 
+def regression_evaluated() -> None:
+    files = ("metrics.json", "predictions.csv", "responses.png", "report.html")
+    expect(*(f"output/{name}" for name in files), "models/model.reference.json")
+
+
+def regression_inferred(rows: list[dict[str, str]]) -> None:
+    drugs, cells = {row["drug"] for row in rows}, {row["cell"] for row in rows}
+    assert len(rows) == len(drugs) * len(cells) > 0
+    assert not any(row["error"] for row in rows), rows
+    assert all(float(row["low"]) <= float(row["pred"]) <= float(row["high"]) for row in rows)
+
+
 KINDS = {
     "classification": (classification_evaluated, classification_inferred),
     "exam": (exam_evaluated, exam_inferred),
     "fusion": (fusion_evaluated, fusion_inferred),
+    "regression": (regression_evaluated, regression_inferred),
 }
-TABLES = {"classification": "predictions.csv", "exam": "predictions.csv", "fusion": "metrics.csv"}
+TABLES = {
+    "classification": "predictions.csv",
+    "exam": "predictions.csv",
+    "fusion": "metrics.csv",
+    "regression": "predictions.csv",
+}
 
 
 def expect(*names: str) -> None:
