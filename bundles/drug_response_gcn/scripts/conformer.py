@@ -11,11 +11,19 @@ __all__ = ["APART", "molecule_distances"]
 
 APART = 100.0  # angstrom, beyond every cutoff: parts without a bond have no place relative to each other
 
+_ATTEMPTS: tuple[dict[str, bool], ...] = (
+    {},
+    {"useRandomCoords": True},
+    # strained rings: bounds of the distances alone, without what is known of torsions and flat rings
+    {"useExpTorsionAnglePrefs": False, "useBasicKnowledge": False, "ignoreSmoothingFailures": True},
+)
+
 
 def molecule_distances(mol: Any, seed: int, name: str, max_atoms: int) -> Tensor:
     """Distances of the heavy atoms in a conformer, padded with zeros.
 
-    The molecule is embedded with its hydrogens, which leave afterwards; MMFF94 relaxes it where it has parameters for
+    The molecule is embedded with its hydrogens, which leave afterwards; a strained one that the rules of torsions and
+    rings refuse is embedded by the bounds of its distances alone. MMFF94 relaxes it where it has parameters for
     every atom. Distances know no handedness: mirror images get equal ones up to the conformer that is found. The same
     atom order, seed and rdkit version give the same distances.
 
@@ -46,13 +54,16 @@ def molecule_distances(mol: Any, seed: int, name: str, max_atoms: int) -> Tensor
     settings: Any = rdDistGeom.ETKDGv3()
     settings.randomSeed = seed + 1  # rdkit takes 0 for 1
     with rdBase.BlockLogs():  # atoms without parameters are announced
-        if rdDistGeom.EmbedMolecule(full, settings) < 0:
-            settings.useRandomCoords = True
-            if rdDistGeom.EmbedMolecule(full, settings) < 0:
-                raise ValueError(
-                    f"molecule_distances: {name} has no conformer that can be embedded, its SMILES is "
-                    f"{Chem.MolToSmiles(mol)!r}; leave the drug out or use an encoder without distances."
-                )
+        for attempt in _ATTEMPTS:
+            for key, value in attempt.items():
+                setattr(settings, key, value)
+            if rdDistGeom.EmbedMolecule(full, settings) >= 0:
+                break
+        else:
+            raise ValueError(
+                f"molecule_distances: {name} has no conformer that can be embedded, its SMILES is "
+                f"{Chem.MolToSmiles(mol)!r}; leave the drug out or use an encoder without distances."
+            )
         if rdForceFieldHelpers.MMFFHasAllMoleculeParams(full):
             rdForceFieldHelpers.MMFFOptimizeMolecule(full)
     distances = torch.zeros(max_atoms, max_atoms)

@@ -22,7 +22,7 @@ from .pair_layout import PairLayout
 __all__ = ["DrugLibrary", "drug_library", "drug_rows"]
 
 _COLUMNS = ("drug", "smiles", "parent")
-_RECIPE = "ETKDGv3 MMFF94 1"  # change it with the way the distances are made: old cache entries are then unused
+_RECIPE = "ETKDGv3 MMFF94 2"  # change it with the way the distances are made: old cache entries are then unused
 _MANY = 20  # drugs from which a progress bar is shown
 
 

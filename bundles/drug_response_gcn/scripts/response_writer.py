@@ -24,7 +24,8 @@ class ResponseWriter:
     """Write one row a pair: ln IC50 with its interval, and how far the drug is from the training drugs.
 
     ``distance`` is 1 - Tanimoto similarity to the nearest training drug (0: a training drug). A drug or a cell that
-    cannot be read keeps its rows, with the reason in ``error``.
+    cannot be read keeps its rows, with the reason in ``error``. A drug that was not in training gets no interval from
+    weights that know the mean effects of drugs: its potency is unknown to them, and nothing was calibrated on such drugs.
 
     Args:
         output_dir: folder for ``predictions.csv``.
@@ -43,6 +44,7 @@ class ResponseWriter:
         self.screen = screen
         self.library = library
         self.weights = weights
+        self.foreign: list[bool] = []
         self.errors: dict[str, str] = {}
         self.predicted: dict[str, np.ndarray] = {}
         self.logger = logging.getLogger(type(self).__name__)
@@ -57,10 +59,11 @@ class ResponseWriter:
         self.network.set_library(self.library)
         self.errors, self.predicted = {}, {}
         known = self.network.lead[:, DRUG_CODE] > 0
-        if self.network.known.drug_effect.any() and not known.all():
+        self.foreign = (~known & self.network.known.drug_effect.any()).tolist()
+        if any(self.foreign):
             self.logger.warning(
-                f"{int((~known).sum())} of {len(known)} drugs were not in training; these weights know the potency of"
-                " their training drugs only: for others take weights trained with split_drug.json."
+                f"{sum(self.foreign)} of {len(known)} drugs were not in training; these weights know the potency of"
+                " their training drugs only, so the others get no interval: take weights trained with split_drug.json for them."
             )
 
     def _collect(self, engine: Any) -> None:
@@ -103,7 +106,9 @@ class ResponseWriter:
                 row["pred"] = pred[d]
             if pred is not None and reference:
                 distance, name = self.nearest[d]
-                row |= {"low": low[d], "high": high[d], "distance": f"{distance:.3f}", "nearest_drug": name}
+                row |= {"distance": f"{distance:.3f}", "nearest_drug": name}
+                if not self.foreign[d]:
+                    row |= {"low": low[d], "high": high[d]}
             rows.append(row)
         return rows
 

@@ -62,7 +62,10 @@ def test_the_molecule_stays() -> None:
     assert mol.GetNumAtoms() == 3 and mol.GetNumConformers() == 0
 
 
-def test_what_cannot_be_embedded_names_the_drug() -> None:
+def test_what_cannot_be_embedded_names_the_drug(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rdkit.Chem import rdDistGeom
+
+    monkeypatch.setattr(rdDistGeom, "EmbedMolecule", lambda mol, settings: -1)
     with pytest.raises(ValueError, match="molecule_distances: impossible has no conformer .* 'C1#CC#C1'; leave"):
         molecule_distances(Chem.MolFromSmiles("C1#CC#C1"), 0, "impossible", 8)
 
@@ -90,3 +93,10 @@ def test_random_coordinates_are_the_second_try(monkeypatch: pytest.MonkeyPatch) 
 def test_bad_arguments_are_refused(seed: int, max_atoms: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         molecule_distances(Chem.MolFromSmiles("CCO"), seed, "ethanol", max_atoms)
+
+
+def test_a_strained_molecule_is_embedded_by_the_bounds_of_its_distances() -> None:
+    strained = Chem.MolFromSmiles("CS(=O)(=O)NCC1=CN=c2cc(C(=O)CN)cc3c2=CCCC13")
+    found = molecule_distances(strained, 0, "strained", 24)
+    bonded = torch.tensor([[bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()] for bond in strained.GetBonds()]).T
+    assert float(found[bonded[0], bonded[1]].min()) > 1 and float(found[bonded[0], bonded[1]].max()) < 2.2

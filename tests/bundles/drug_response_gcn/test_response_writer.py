@@ -152,11 +152,14 @@ def test_unknown_drugs_are_warned_of_where_weights_know_the_potency_of_drugs(
 ) -> None:
     drugs = training_drugs(make_library(make_network().layout)) if known_only else None
     with caplog.at_level(logging.WARNING):
-        write(tmp_path, effects, drugs=drugs)
+        rows, _, _ = write(tmp_path, effects, drugs=drugs)
     found = [record.getMessage() for record in caplog.records if "were not in training" in record.getMessage()]
     assert len(found) == warned
     if warned:
         assert found[0].startswith("4 of 12 drugs were not in training") and "split_drug.json" in found[0]
+    without = set(rows["drug"][rows["low"].isna()])
+    assert len(without) == (4 if warned else 0) and (rows["low"].isna() == rows["high"].isna()).all()
+    assert (rows["distance"][rows["drug"].isin(without)].astype(float) > 0).all()
 
 
 def test_a_second_run_forgets_the_first(tmp_path: Path) -> None:
