@@ -97,7 +97,7 @@ def test_an_unknown_section_lists_the_sections(tmp_path: Path) -> None:
         ),
         pytest.param(
             {"test": [{"label": 1}]},
-            r"has none of the path keys \['image', 'mri', 'series', 'axial', 'coronal', 'sagittal'\]",
+            r"has none of the path keys \['image', 'mri', 'series', 'axial', 'coronal', 'sagittal', 'responses'\]",
             id="no image",
         ),
         pytest.param(
