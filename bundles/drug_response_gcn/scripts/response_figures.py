@@ -112,7 +112,7 @@ def _draw_drugs(axis: Axes, table: pd.DataFrame, named: int = 5) -> None:
     axis.bar(np.arange(len(r)), r, width=1.0 if len(r) > 60 else 0.85, color=np.where(r >= 0, BLUE, RED), linewidth=0)
     axis.axhline(r.mean(), color=ORANGE, linewidth=2)
     axis.text(len(r) - 0.5, r.mean(), f"mean {r.mean():.2f} ", color="#b06f00", ha="right", va="bottom", fontsize=13)
-    axis.set(xlim=(-0.5, len(r) - 0.5), ylim=(min(0.0, float(r.min()) - 0.05), 1.28))
+    axis.set(xlim=(-0.5, len(r) - 0.5), ylim=(min(0.0, float(r.min()) - 0.05), 1.36))
     axis.set_yticks([tick for tick in np.arange(-1, 1.01, 0.25) if tick >= min(0.0, float(r.min()))])
     axis.set_xticks([])
     number = min(named, len(r) // 2)
@@ -158,7 +158,7 @@ def _draw_coverage(axis: Axes, pairs: pd.DataFrame, level: float | None) -> None
     width = float((ordered["high"] - ordered["low"]).median())
     least = min(0.5, *shares)
     axis.set_ylim(least - 0.12 * (1.01 - least), 1.01)  # room for the text
-    text = f"{100 * inside.mean():.1f} % inside{promise}, median width {width:.2f} ln units"
+    text = f"{100 * inside.mean():.1f} % inside{promise}\nmedian width {width:.2f} ln units"
     axis.text(0.03, 0.04, text, transform=axis.transAxes, fontsize=13, color="#b06f00")
 
 
