@@ -111,12 +111,19 @@ class TestCache:
         pytest.param(table({"good": "C", "odd": "C1CC("}), r"'odd'.*C1CC\(", id="no molecule"),
         pytest.param(table({"odd": ""}), "'odd'", id="empty"),
         pytest.param(table({"long": "C" * 25}), "long has 25 heavy atoms, there is room for 24", id="too large"),
-        pytest.param(table({"odd": "C1#CC#C1"}), "odd has no conformer", id="no conformer"),
     ],
 )
 def test_errors_name_the_drug(drugs: pd.DataFrame, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         drug_library(drugs, SPATIAL)
+
+
+def test_a_drug_without_a_conformer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rdkit.Chem import rdDistGeom
+
+    monkeypatch.setattr(rdDistGeom, "EmbedMolecule", lambda mol, settings: -1)
+    with pytest.raises(ValueError, match="odd has no conformer"):
+        drug_library(table({"odd": "CCO"}), SPATIAL)
 
 
 def test_numbers_may_be_names() -> None:
