@@ -17,6 +17,7 @@ from .drug_library import DrugLibrary
 from .fingerprint import morgan_fingerprint
 from .intervals import ResponseIntervals
 from .naive import NaiveMeanEffects
+from .pair_layout import DRUG_CODE
 from .reference import Reference, save_reference
 from .response_figures import plot_responses
 from .response_metrics import response_metrics
@@ -137,7 +138,7 @@ class ResponseReport:
         y, drugs, cells = self._pairs(self.calibrate_on)
         pred = self.predicted[self.calibrate_on][cells, drugs]
         parents = [self.library.parents[d] for d in drugs]
-        known = self.network.known.drug_lead(self.library.parents)[:, 2].numpy() > 0
+        known = self.network.lead[:, DRUG_CODE] > 0
         intervals = ResponseIntervals.fit(y, pred, parents, self.screen.pair_groups[cells, drugs].tolist(), self.level)
         names = {
             name: parent
@@ -150,12 +151,15 @@ class ResponseReport:
     def _baselines(self, drugs: np.ndarray, cells: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Predictions (P,) by name, and those of the naive mean effects."""
         y, own_drugs, own_cells = pairs_of(self.screen.responses["training"])
+        shape = (len(self.library.names), len(self.screen.cells))
+        naive = NaiveMeanEffects().fit(y, own_drugs, own_cells, *shape).predict(drugs, cells)
+        result = {"naive": naive}
+        if not self.baselines:
+            return result, naive
         with torch.no_grad():
             values = torch.from_numpy(self.screen.values).to(self.network.lead.device)
             features = self.network.omics.features(values).cpu().numpy()
         bits = np.stack([_bits(parent) for parent in self.library.parents])
-        naive = NaiveMeanEffects().fit(y, own_drugs, own_cells, len(bits), len(features)).predict(drugs, cells)
-        result = {"naive": naive}
         for name, baseline in self.baselines.items():
             result[name] = baseline.fit(y, own_drugs, own_cells, features, bits).predict(drugs, cells)
         if "ridge" in result:
