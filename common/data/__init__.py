@@ -18,6 +18,7 @@ from .drug_response import datalist_drug_response
 from .fusion import datalist_fusion
 from .fusion_cases import scan_fusion
 from .fusion_results import fusion_figures, fusion_protocol, read_fusion_table, write_fusion_results, write_fusion_table
+from .fusion_sections import fusion_inference_cases, fusion_training_cases
 from .gdsc import datalist_gdsc
 from .gray_or_rgb import gray_or_rgb
 from .in_parallel import in_parallel
@@ -66,7 +67,9 @@ __all__ = [
     "datalist_medmnist",
     "datalist_mrnet",
     "fusion_figures",
+    "fusion_inference_cases",
     "fusion_protocol",
+    "fusion_training_cases",
     "gray_or_rgb",
     "grouped_folds",
     "in_parallel",

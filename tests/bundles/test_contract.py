@@ -1,7 +1,7 @@
 """Every rule on every bundle: a new folder in ``bundles/`` is found and held to all of them.
 
 ``tests/bundles/<name>/contract.json`` says what the bundle does (``kind``), which ``figures`` its README must show, and
-how to make a run small: ``phantoms`` (arguments of the bundle's ``PhantomSettings``) and ``overrides`` (config ids).
+how to make a run small: ``phantoms`` (arguments of the ``PhantomSettings`` in ``phantom_module``) and ``overrides`` (config ids).
 """
 
 import functools
@@ -68,8 +68,9 @@ def small_cohort(tmp_path_factory: pytest.TempPathFactory):
     def make(bundle: str) -> Path:
         folder = tmp_path_factory.mktemp(f"{bundle}_small")
         settings = contract(bundle)["phantoms"]
+        module = contract(bundle).get("phantom_module", "scripts.phantoms")
         code = (
-            "from pathlib import Path; from scripts.phantoms import PhantomSettings, make_cohort;"
+            f"from pathlib import Path; from {module} import PhantomSettings, make_cohort;"
             f"make_cohort(Path({str(folder)!r}), PhantomSettings(**{settings!r}))"
         )
         subprocess.run([sys.executable, "-c", code], cwd=ROOT / "bundles" / bundle, check=True)

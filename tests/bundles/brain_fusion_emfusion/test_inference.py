@@ -12,7 +12,8 @@ import torch
 from monai.bundle import ConfigParser
 from PIL import Image
 from scripts.network import EMFusionNet
-from scripts.phantoms import PhantomSettings, make_cohort, make_phantom
+
+from common.data.brain_phantoms import PhantomSettings, make_cohort, make_phantom
 
 BUNDLE = Path(__file__).parents[3] / "bundles/brain_fusion_emfusion"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from monai.bundle import ConfigParser
-from scripts.phantoms import PhantomSettings, make_cohort
 
+from common.data.brain_phantoms import PhantomSettings, make_cohort
 from tests.bundles.bundle_run import ROOT, BundleRun, history, same_weights
 
 run = BundleRun("brain_fusion_emfusion", **{"network_def#features": 4, "val_interval": 1})

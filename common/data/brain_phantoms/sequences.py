@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from .phantom_anatomy import Texture, Tissue, draw_head
-from .phantom_canvas import Canvas, Plane, shrink
-from .phantom_scanners import scan_mri, tumour_masks
-from .phantom_traits import HIGHEST_MM, LOWEST_MM, SEQUENCES, PhantomSettings, Traits, draw_traits
+from .anatomy import Texture, Tissue, draw_head
+from .canvas import Canvas, Plane, shrink
+from .scanners import scan_mri, tumour_masks
+from .traits import HIGHEST_MM, LOWEST_MM, SEQUENCES, PhantomSettings, Traits, draw_traits
 
 NECROSIS, OEDEMA, ENHANCING = 1, 2, 4  # labels of BraTS
 FIELD_MM = (160.0, 196.0)  # width and length of the volume

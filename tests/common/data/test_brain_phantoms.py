@@ -13,12 +13,20 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
-from scripts.common.data import load_datalist, load_or_make
-from scripts.phantom_canvas import Canvas, Noise, ellipse, shrink, tube
-from scripts.phantom_colour import colour_scale, colourise, luminance
-from scripts.phantom_sequences import SequencesPhantom, make_sequences_phantom
-from scripts.phantom_traits import FINDINGS, draw_traits
-from scripts.phantoms import Phantom, PhantomSettings, make_cohort, make_phantom, make_sequences_cohort
+
+from common.data import load_datalist, load_or_make
+from common.data.brain_phantoms import (
+    Phantom,
+    PhantomSettings,
+    SequencesPhantom,
+    make_cohort,
+    make_phantom,
+    make_sequences_cohort,
+    make_sequences_phantom,
+)
+from common.data.brain_phantoms.canvas import Canvas, Noise, ellipse, shrink, tube
+from common.data.brain_phantoms.colour import colour_scale, colourise, luminance
+from common.data.brain_phantoms.traits import FINDINGS, draw_traits
 
 SMALL = PhantomSettings(training=2, validation=1, test=1, slices=2, size=96)
 VOLUMES = PhantomSettings(training=1, validation=1, test=1, modalities=("BraTS",), volume_shape=(32, 32, 8))

@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from scripts import cases
-from scripts.cases import inference_cases, training_cases
+
+from common.data import fusion_sections
+from common.data.fusion_sections import fusion_inference_cases, fusion_training_cases
 
 
 def picture(file: Path) -> None:
@@ -24,10 +25,10 @@ def datalist(folder: Path, *settings: object) -> None:
 
 def test_every_case_of_every_section_of_a_datalist(tmp_path: Path) -> None:
     datalist(tmp_path)
-    found = inference_cases(str(tmp_path), "elsewhere")
+    found = fusion_inference_cases(str(tmp_path), "elsewhere")
     assert [item["section"] for item in found] == ["training", "validation", "test"]
     assert found[0]["image"] == str(tmp_path / "image/training.png") and found[0]["mri"].endswith("mri/training.png")
-    assert list(training_cases(str(tmp_path), "elsewhere")) == ["training", "validation", "test"]
+    assert list(fusion_training_cases(str(tmp_path), "elsewhere")) == ["training", "validation", "test"]
 
 
 def test_a_folder_of_pairs_as_it_is(tmp_path: Path) -> None:
@@ -36,7 +37,7 @@ def test_a_folder_of_pairs_as_it_is(tmp_path: Path) -> None:
             picture(tmp_path / side / name)
     places = [str(tmp_path), f"{tmp_path}/PET,{tmp_path}/MRI", [f"{tmp_path}/PET", f"{tmp_path}/MRI"]]
     for source in places:
-        found = inference_cases(source, "elsewhere")  # type: ignore[arg-type]
+        found = fusion_inference_cases(source, "elsewhere")  # type: ignore[arg-type]
         assert [item["id"] for item in found] == ["1", "2"]
         assert found[0] == {
             "id": "1", "group": "1", "section": "test", "label": -1,
@@ -47,15 +48,15 @@ def test_a_folder_of_pairs_as_it_is(tmp_path: Path) -> None:
 def test_no_folder_given_means_the_test_section_of_the_phantoms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cases, "make_cohort", datalist)
-    found = inference_cases(str(tmp_path), str(tmp_path))
+    monkeypatch.setattr(fusion_sections, "make_cohort", datalist)
+    found = fusion_inference_cases(str(tmp_path), str(tmp_path))
     assert [item["id"] for item in found] == ["test"] and next(tmp_path.glob("phantoms-*")).is_dir()
 
 
 def test_other_settings_are_another_cohort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cases, "make_cohort", datalist)
+    monkeypatch.setattr(fusion_sections, "make_cohort", datalist)
     for settings in (None, {"training": 3}):
-        assert list(training_cases(str(tmp_path), str(tmp_path), settings=settings)) == [
+        assert list(fusion_training_cases(str(tmp_path), str(tmp_path), settings=settings)) == [
             "training",
             "validation",
             "test",
@@ -65,8 +66,8 @@ def test_other_settings_are_another_cohort(tmp_path: Path, monkeypatch: pytest.M
 
 def test_nothing_to_fuse_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="gone' does not exist; check the path"):
-        inference_cases(str(tmp_path / "gone"), "elsewhere")
+        fusion_inference_cases(str(tmp_path / "gone"), "elsewhere")
     with pytest.raises(FileNotFoundError, match="holds no folder CT, PET or SPECT beside a folder MRI"):
-        inference_cases(str(tmp_path), "elsewhere")
+        fusion_inference_cases(str(tmp_path), "elsewhere")
     with pytest.raises(FileNotFoundError, match="dataset.json does not exist"):
-        training_cases(str(tmp_path), "elsewhere")
+        fusion_training_cases(str(tmp_path), "elsewhere")

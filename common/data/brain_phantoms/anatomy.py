@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from .phantom_canvas import Canvas, Noise, Plane, ellipse, tube
-from .phantom_traits import Traits
+from .canvas import Canvas, Noise, Plane, ellipse, tube
+from .traits import Traits
 
 GYRUS_MM = 13.0  # distance of sulci along the surface
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from .phantom_anatomy import Head, Texture, Tissue
-from .phantom_canvas import Canvas, Plane, shrink
-from .phantom_traits import Lesion, Traits
+from .anatomy import Head, Texture, Tissue
+from .canvas import Canvas, Plane, shrink
+from .traits import Lesion, Traits
 
 Mask = NDArray[np.bool_]
 # air, skin, fat, muscle, bone, marrow, CSF, gray, white, nucleus, falx, plexus

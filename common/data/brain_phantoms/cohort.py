@@ -18,11 +18,12 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from .common.data import SECTIONS, in_parallel, write_datalist
-from .phantom_anatomy import Head, Texture, Tissue, draw_head
-from .phantom_canvas import Canvas, shrink
-from .phantom_colour import colourise, luminance
-from .phantom_scanners import (
+from ..datalist import SECTIONS, write_datalist
+from ..in_parallel import in_parallel
+from .anatomy import Head, Texture, Tissue, draw_head
+from .canvas import Canvas, shrink
+from .colour import colourise
+from .scanners import (
     SUV_OF_GRAY,
     TUMOUR,
     Mask,
@@ -33,10 +34,10 @@ from .phantom_scanners import (
     scan_uptake,
     tumour_masks,
 )
-from .phantom_sequences import make_sequences_phantom, write_sequences
-from .phantom_traits import MODALITIES, PhantomSettings, draw_traits
+from .sequences import make_sequences_phantom, write_sequences
+from .traits import MODALITIES, PhantomSettings, draw_traits
 
-__all__ = ["Phantom", "PhantomSettings", "luminance", "make_cohort", "make_phantom", "make_sequences_cohort"]
+__all__ = ["Phantom", "make_cohort", "make_phantom", "make_sequences_cohort"]
 
 BRAIN, SKULL, MRI_LESION, FINDING, SCALP = 1, 2, 3, 4, 5
 FIELD_MM = 230.0

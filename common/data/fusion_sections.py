@@ -1,17 +1,19 @@
-"""Where the cases come from: a datalist, the native layouts, or the phantoms."""
+"""Where the cases of a fusion bundle come from: a datalist, the native layouts, or the phantoms."""
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .common.data import load_datalist, load_or_make, scan_fusion
-from .phantoms import PhantomSettings, make_cohort
+from .brain_phantoms import PhantomSettings, make_cohort
+from .cohort import load_or_make
+from .datalist import load_datalist
+from .fusion_cases import scan_fusion
 
-__all__ = ["inference_cases", "training_cases"]
+__all__ = ["fusion_inference_cases", "fusion_training_cases"]
 
 
-def training_cases(
+def fusion_training_cases(
     dataset_dir: str, default_dir: str, rank: int = 0, settings: Mapping[str, Any] | None = None
 ) -> dict[str, list[dict]]:
     """Cases by section of ``dataset_dir/dataset.json``; of the phantom cohort when no other folder was given.
@@ -20,12 +22,12 @@ def training_cases(
         dataset_dir: folder with ``dataset.json``.
         default_dir: the bundle's own data folder, where phantoms are made.
         rank: rank of this process; rank 0 makes the phantoms.
-        settings: those of :class:`~.phantoms.PhantomSettings` that differ from the defaults.
+        settings: those of :class:`PhantomSettings` that differ from the defaults.
     """
     return load_or_make(dataset_dir, default_dir, make_cohort, PhantomSettings(**(settings or {})), rank)
 
 
-def inference_cases(
+def fusion_inference_cases(
     dataset_dir: str | Sequence[str], default_dir: str, settings: Mapping[str, Any] | None = None
 ) -> list[dict]:
     """Every case there is to fuse.
@@ -34,7 +36,7 @@ def inference_cases(
         dataset_dir: folder with ``dataset.json``; or a folder with CT, PET or SPECT beside MRI, of BraTS subjects or
             of multi-channel NIfTI files; or two folders or files with a comma between (see :func:`scan_fusion`).
         default_dir: the bundle's own data folder: the test section of the phantoms.
-        settings: as in :func:`training_cases`.
+        settings: as in :func:`fusion_training_cases`.
 
     Returns:
         Items with ``image``, ``mri`` (unless ``image`` holds all sources), ``id``, ``group``, ``section``, ``label``
@@ -45,7 +47,7 @@ def inference_cases(
     """
     if isinstance(dataset_dir, str):
         if os.path.abspath(dataset_dir) == os.path.abspath(default_dir):
-            return training_cases(dataset_dir, default_dir, settings=settings)["test"]
+            return fusion_training_cases(dataset_dir, default_dir, settings=settings)["test"]
         if (Path(dataset_dir) / "dataset.json").is_file():
             return [case for part in load_datalist(dataset_dir).values() for case in part]
     return scan_fusion(dataset_dir)
