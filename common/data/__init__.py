@@ -39,6 +39,7 @@ from .results import load_operating_point, read_predictions, write_metrics, writ
 from .series_table import read_numbers, read_series_table
 from .splits import combined_strata, grouped_folds, split_by_group
 from .tolerant_dataset import TolerantDataset
+from .uniform_collate import uniform_collate
 
 # MONAI's own DICOM reader, which every LoadImage constructs, asks for a GPU decoder
 warnings.filterwarnings("ignore", message="NvImgCodecPydicomReader")
@@ -102,6 +103,7 @@ __all__ = [
     "split_by_group",
     "summarise",
     "summarise_responses",
+    "uniform_collate",
     "write_datalist",
     "write_fusion_results",
     "write_fusion_table",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .datalist import write_datalist
-from .fusion_cases import scan_fusion
+from .fusion_cases import FUSION_KEYS, scan_fusion
 from .fusion_pairs import PICTURE_SUFFIXES, split_by_patient, usable_pairs
 
 __all__ = ["datalist_fusion"]
@@ -22,6 +22,8 @@ def datalist_fusion(
     seed: int = 0,
     skip_broken: bool = False,
     progress: bool = False,
+    sequences: Sequence[str] | None = None,
+    registered: bool = True,
 ) -> Path:
     """List the cases of a folder, split them by patient and write ``dataset_dir/dataset.json``.
 
@@ -35,9 +37,11 @@ def datalist_fusion(
         seed: of the split, which keeps the cases of a patient together.
         skip_broken: leave unusable cases out with a warning for each, where they would be refused.
         progress: show a bar over DICOM headers.
+        sequences: which MRI sequences a BraTS subject must have and lists, see :func:`scan_fusion`.
+        registered: False takes subjects whose sequences lie on different grids, see :func:`scan_fusion`.
 
     Returns:
-        The file.
+        The file; a case whose label map is known has it as `truth`.
 
     Raises:
         FileNotFoundError: `source` does not exist or holds no case.
@@ -45,13 +49,13 @@ def datalist_fusion(
             than sections.
     """
     place = source if isinstance(source, str | os.PathLike) else ",".join(map(str, source))
-    cases = usable_pairs(scan_fusion(source, progress), skip_broken, place, "datalist_fusion")
+    cases = scan_fusion(source, sequences, registered, progress)
+    cases = usable_pairs(cases, skip_broken, place, "datalist_fusion")
     cases = [case | {"group": _group(case, groups)} for case in cases]
     sections = split_by_patient(cases, validation, test, seed)
     name = os.path.basename(os.path.abspath(place))
-    return write_datalist(
-        dataset_dir, name, f"images of {name} to fuse, split by patient", {}, sections, {"seed": seed}
-    )
+    text = f"images of {name} to fuse, split by patient"
+    return write_datalist(dataset_dir, name, text, {}, sections, {"seed": seed}, FUSION_KEYS)
 
 
 def _group(case: dict[str, Any], groups: str | None) -> str:

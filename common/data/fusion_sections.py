@@ -8,13 +8,17 @@ from typing import Any
 from .brain_phantoms import PhantomSettings, make_cohort
 from .cohort import load_or_make
 from .datalist import load_datalist
-from .fusion_cases import scan_fusion
+from .fusion_cases import FUSION_KEYS, choose_sequences, scan_fusion
 
 __all__ = ["fusion_inference_cases", "fusion_training_cases"]
 
 
 def fusion_training_cases(
-    dataset_dir: str, default_dir: str, rank: int = 0, settings: Mapping[str, Any] | None = None
+    dataset_dir: str,
+    default_dir: str,
+    rank: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    sequences: Sequence[str] | None = None,
 ) -> dict[str, list[dict]]:
     """Cases by section of ``dataset_dir/dataset.json``; of the phantom cohort when no other folder was given.
 
@@ -23,12 +27,27 @@ def fusion_training_cases(
         default_dir: the bundle's own data folder, where phantoms are made.
         rank: rank of this process; rank 0 makes the phantoms.
         settings: those of :class:`PhantomSettings` that differ from the defaults.
+        sequences: which MRI sequences to fuse where ``image`` lists a file of each, see :func:`scan_fusion`.
+
+    Returns:
+        Items by section; paths are absolute, that of the label map ``truth`` too.
+
+    Raises:
+        ValueError: a case has no file of one of ``sequences``.
     """
-    return load_or_make(dataset_dir, default_dir, make_cohort, PhantomSettings(**(settings or {})), rank)
+    cases = _load(dataset_dir, default_dir, rank, settings, sequences)
+    for case in (case for part in cases.values() for case in part):
+        if "error" in case:
+            raise ValueError(f"fusion_training_cases: case {case['id']!r} of {dataset_dir}: {case['error']}.")
+    return cases
 
 
 def fusion_inference_cases(
-    dataset_dir: str | Sequence[str], default_dir: str, settings: Mapping[str, Any] | None = None
+    dataset_dir: str | Sequence[str],
+    default_dir: str,
+    settings: Mapping[str, Any] | None = None,
+    sequences: Sequence[str] | None = None,
+    registered: bool = True,
 ) -> list[dict]:
     """Every case there is to fuse.
 
@@ -37,17 +56,38 @@ def fusion_inference_cases(
             of multi-channel NIfTI files; or two folders or files with a comma between (see :func:`scan_fusion`).
         default_dir: the bundle's own data folder: the test section of the phantoms.
         settings: as in :func:`fusion_training_cases`.
+        sequences: as in :func:`fusion_training_cases`.
+        registered: False for sources that the preprocessing brings to one grid, see :func:`scan_fusion`.
 
     Returns:
-        Items with ``image``, ``mri`` (unless ``image`` holds all sources), ``id``, ``group``, ``section``, ``label``
-        and, for an unusable case, ``error``.
+        Items with ``image``, ``mri`` (unless ``image`` holds all sources), ``truth`` (where a label map is known),
+        ``id``, ``group``, ``section``, ``label`` and, for an unusable case, ``error``.
 
     Raises:
         FileNotFoundError: when ``dataset_dir`` does not exist or holds no case.
     """
     if isinstance(dataset_dir, str):
         if os.path.abspath(dataset_dir) == os.path.abspath(default_dir):
-            return fusion_training_cases(dataset_dir, default_dir, settings=settings)["test"]
+            return _load(dataset_dir, default_dir, 0, settings, sequences)["test"]
         if (Path(dataset_dir) / "dataset.json").is_file():
-            return [case for part in load_datalist(dataset_dir).values() for case in part]
-    return scan_fusion(dataset_dir)
+            cases = _load(dataset_dir, default_dir, 0, settings, sequences)
+            return [case for part in cases.values() for case in part]
+    return scan_fusion(dataset_dir, sequences, registered)
+
+
+def _load(
+    dataset_dir: str,
+    default_dir: str,
+    rank: int,
+    settings: Mapping[str, Any] | None,
+    sequences: Sequence[str] | None,
+) -> dict[str, list[dict]]:
+    """Cases of the datalist, or of the phantoms, with the sequences chosen."""
+    folder = Path(dataset_dir)
+    if os.path.abspath(folder) == os.path.abspath(default_dir) and not (folder / "dataset.json").is_file():
+        made = load_or_make(dataset_dir, default_dir, make_cohort, PhantomSettings(**(settings or {})), rank)
+        image = next(case["image"] for cases in made.values() for case in cases)
+        first = Path(image if isinstance(image, str) else image[0])
+        folder = next(parent for parent in first.parents if (parent / "dataset.json").is_file())
+    found = load_datalist(folder, path_keys=FUSION_KEYS)
+    return {section: [choose_sequences(case, sequences) for case in cases] for section, cases in found.items()}

@@ -6,7 +6,7 @@ from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
 from torch.nn.utils import clip_grad_norm_
 
-__all__ = ["GradientClip"]
+__all__ = ["GradientClip", "steps_optimizer"]
 
 
 class GradientClip:
@@ -32,10 +32,15 @@ class GradientClip:
             engine.add_event_handler(IterationEvents.BACKWARD_COMPLETED, self)
 
     def __call__(self, engine: Any) -> None:
-        """Clip if this iteration steps (the rule of ``SupervisedTrainer._iteration``)."""
-        done = (engine.state.iteration - 1) % engine.state.epoch_length + 1
-        if done % engine.accumulation_steps and done != engine.state.epoch_length:
+        """Clip if this iteration steps."""
+        if not steps_optimizer(engine):
             return
         if engine.amp and engine.scaler is not None:
             engine.scaler.unscale_(engine.optimizer)
         clip_grad_norm_(engine.network.parameters(), self.max_norm)
+
+
+def steps_optimizer(engine: Any) -> bool:
+    """Whether the trainer steps its optimizer in this iteration (the rule of ``SupervisedTrainer._iteration``)."""
+    done = (engine.state.iteration - 1) % engine.state.epoch_length + 1
+    return done % engine.accumulation_steps == 0 or done == engine.state.epoch_length

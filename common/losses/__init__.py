@@ -7,6 +7,7 @@ from .fusion_quality_loss import FusionQualityLoss, fusion_quality_loss
 from .fusion_ssim_loss import FusionSSIMLoss, fusion_ssim_loss, ssim_index
 from .fusion_surface_loss import SurfaceLoss
 from .group_consistency_loss import group_consistency_loss
+from .sdnet_loss import SDNetLoss, adaptive_gradient_loss
 from .source_weights import abundance_saliency_weights
 from .topk_pool_loss import topk_pool_loss
 from .unique_channel_loss import unique_channel_loss
@@ -18,8 +19,10 @@ __all__ = [
     "FusionIntensityLoss",
     "FusionQualityLoss",
     "FusionSSIMLoss",
+    "SDNetLoss",
     "SurfaceLoss",
     "abundance_saliency_weights",
+    "adaptive_gradient_loss",
     "fusion_gradient_loss",
     "fusion_intensity_loss",
     "fusion_quality_loss",

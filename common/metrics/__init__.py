@@ -20,6 +20,7 @@ from .fusion_metric import FusionMetric
 from .fusion_perception import chen_blum, chen_varshney
 from .fusion_ssim import multi_scale_ssim, structural_similarity
 from .fusion_vif import visual_information_fidelity
+from .lesion_contrast import lesion_contrast, lesion_regions
 from .matching import matched_pairs
 from .paired import sign_flip_test
 from .permutation import permutation_test
@@ -50,6 +51,8 @@ __all__ = [
     "fusion_metrics",
     "get_fusion_metric",
     "histogram_cross_entropy",
+    "lesion_contrast",
+    "lesion_regions",
     "matched_pairs",
     "multi_scale_ssim",
     "mutual_information",

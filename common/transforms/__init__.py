@@ -15,10 +15,13 @@ from .fusion_output import FusedOutputd, fused_output
 from .join_sources import JoinSources, JoinSourcesd
 from .per_source import PerSource, PerSourced
 from .region_series import LoadMatrix, LoadMatrixd, LoadRegionSeries, LoadRegionSeriesd
+from .rigid_registration import RegistrationResult, RigidRegistration, RigidRegistrationd, apply_rigid_transform
 from .scale_to_unit import ScaleToUnit, ScaleToUnitd
+from .split_sources import SOURCE_NAMES, SplitSourcesd
 from .ycbcr import RGBToYCbCrd, YCbCrToRGBd, rgb_to_ycbcr, ycbcr_to_rgb
 
 __all__ = [
+    "SOURCE_NAMES",
     "CaseSeeded",
     "Connectivity",
     "Connectivityd",
@@ -32,9 +35,14 @@ __all__ = [
     "PerSource",
     "PerSourced",
     "RGBToYCbCrd",
+    "RegistrationResult",
+    "RigidRegistration",
+    "RigidRegistrationd",
     "ScaleToUnit",
     "ScaleToUnitd",
+    "SplitSourcesd",
     "YCbCrToRGBd",
+    "apply_rigid_transform",
     "correlation",
     "fisher_z",
     "fused_output",

@@ -55,7 +55,8 @@ class JoinSources(Transform):
 class JoinSourcesd(MapTransform):
     """Join the sources of an item with :class:`JoinSources`.
 
-    An item that has only the first key holds all sources in it, (N, H, W[, D]), and passes.
+    Of the keys, those that the item has are joined, two or more. An item that has only the first key holds all sources
+    in it, (N, H, W[, D]), and passes.
 
     Args:
         keys: entries of the sources in order; they are removed.
@@ -68,9 +69,18 @@ class JoinSourcesd(MapTransform):
         self.join = JoinSources()
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Join the sources of one item."""
+        """Join the sources of one item.
+
+        Raises:
+            KeyError: the item has not the first key.
+            ValueError: it has only the first, with one channel.
+        """
         item = dict(data)
         present = [key for key in self.keys if key in item]
+        if self.keys[0] not in present:
+            raise KeyError(
+                f"JoinSourcesd: the item has no {self.keys[0]}, the first of {self.keys}; give it, or change keys."
+            )
         if present == [self.keys[0]]:
             joined = convert_to_tensor(item.pop(present[0]), track_meta=get_track_meta())
             if joined.shape[0] < 2:
@@ -78,7 +88,7 @@ class JoinSourcesd(MapTransform):
                     f"JoinSourcesd: {present[0]} has one channel and there is no {self.keys[1]}; give two or more sources."
                 )
         else:
-            joined = self.join([item.pop(key) for key in self.keys], [str(key) for key in self.keys])
+            joined = self.join([item.pop(key) for key in present], [str(key) for key in present])
         item[self.name] = joined
         return item
 

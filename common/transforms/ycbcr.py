@@ -71,12 +71,17 @@ class RGBToYCbCrd(MapTransform):
     """Split a colour image into its luma, which stays under its key, and its chroma.
 
     One channel passes unchanged, and of three equal ones the first, both without chroma. Where an item lacks
-    ``partner_key``, its channels are sources, not colours, and pass unchanged.
+    ``partner_key``, its channels are sources, not colours, and pass unchanged. Colour that a fused image could not show
+    is refused, never dropped.
 
     Args:
-        keys: entry of the colour image, (3, H, W[, D]) in [0, 1].
-        chroma_key: where Cb and Cr go, (2, H, W[, D]) in [0, 1].
-        partner_key: entry of the other source; None takes every three channels for colours.
+        keys: entry of the colour image, (3, H, W) in [0, 1].
+        chroma_key: where Cb and Cr go, (2, H, W) in [0, 1].
+        partner_key: entry of the other source, which is gray; None takes every three channels for colours, of volumes
+            (3, H, W, D) too.
+
+    Raises:
+        ValueError: in a call, for a partner in colour, a colour picture without a partner, or a colour volume with one.
     """
 
     def __init__(self, keys: KeysCollection, chroma_key: str = "chroma", partner_key: str | None = "mri") -> None:
@@ -89,8 +94,10 @@ class RGBToYCbCrd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Convert the image of one item."""
         item = dict(data)
-        if self.partner_key is not None and self.partner_key not in item:
-            return item
+        if self.partner_key is not None:
+            self._refuse_colour_that_would_be_lost(item, self.keys[0], self.partner_key)
+            if self.partner_key not in item:
+                return item
         for key in self.key_iterator(item):
             image = convert_to_tensor(item[key], track_meta=get_track_meta())
             if len(image) == 1:
@@ -100,6 +107,24 @@ class RGBToYCbCrd(MapTransform):
                 continue
             item[key], item[self.chroma_key] = rgb_to_ycbcr(image if image.is_floating_point() else image.float())
         return item
+
+    def _refuse_colour_that_would_be_lost(self, item: Mapping[Hashable, Any], key: Hashable, partner: str) -> None:
+        image = item[key]
+        if partner not in item:
+            # three sources of one file are a volume; a picture whose channels stood last has colours
+            if image.ndim == 3 and len(image) >= 3 and getattr(image, "meta", {}).get("original_channel_dim") == -1:
+                raise ValueError(
+                    f"RGBToYCbCrd: {key} is a picture in colour without {partner}; give the gray source as it."
+                )
+            return
+        if _is_coloured(item[partner]):
+            raise ValueError(
+                f"RGBToYCbCrd: {partner} is in colour, and only {key} may be; swap the two, or give {partner} in gray."
+            )
+        if image.ndim == 4 and _is_coloured(image):
+            raise ValueError(
+                f"RGBToYCbCrd: {key} is a volume in colour, and fused volumes are gray; give its values instead, or slices."
+            )
 
 
 class YCbCrToRGBd(MapTransform):
@@ -124,3 +149,7 @@ class YCbCrToRGBd(MapTransform):
             chroma = convert_to_tensor(item[self.chroma_key], device=luma.device, dtype=luma.dtype)
             item[key] = ycbcr_to_rgb(luma, chroma)
         return item
+
+
+def _is_coloured(image: Any) -> bool:
+    return len(image) == 3 and not bool((image == image[:1]).all())

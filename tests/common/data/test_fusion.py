@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import nibabel
@@ -7,6 +8,7 @@ from PIL import Image
 
 from common.data.datalist import load_datalist
 from common.data.fusion import datalist_fusion
+from common.data.fusion_sections import fusion_inference_cases
 
 
 def volumes(folder: Path, count: int = 8) -> Path:
@@ -68,3 +70,24 @@ def test_two_folders(tmp_path: Path) -> None:
     source = volumes(tmp_path / "src")
     file = datalist_fusion([str(source / "CT"), str(source / "MRI")], tmp_path / "out")
     assert sum(map(len, load_datalist(file.parent).values())) == 8
+
+
+def test_label_maps_are_kept_and_sequences_chosen(tmp_path: Path) -> None:
+    for k in range(3):
+        for depth, name in enumerate(("t1", "t2", "seg", "flair")):
+            path = tmp_path / f"src/p{k}/p{k}_{name}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shape = (4, 4, 4 + (name == "flair"))
+            nibabel.save(nibabel.Nifti1Image(np.full(shape, depth, np.int16), np.eye(4)), path)
+    with pytest.raises(ValueError, match="sequence missing: t1ce"):
+        datalist_fusion(tmp_path / "src", tmp_path / "out")
+    file = datalist_fusion(tmp_path / "src", tmp_path / "out", sequences=["t2", "t1"])
+    entry = json.loads(file.read_text())["test"][0]
+    name = entry["id"]
+    assert entry["truth"] == f"../src/{name}/{name}_seg.nii.gz"
+    assert [Path(path).name for path in entry["image"]] == [f"{name}_t2.nii.gz", f"{name}_t1.nii.gz"]
+    case = fusion_inference_cases(str(file.parent), "elsewhere")[0]
+    assert Path(case["truth"]).is_file() and Path(case["truth"]).is_absolute()
+    with pytest.raises(ValueError, match="lies on another grid"):
+        datalist_fusion(tmp_path / "src", tmp_path / "out", sequences=["t1", "flair"])
+    datalist_fusion(tmp_path / "src", tmp_path / "out", sequences=["t1", "flair"], registered=False)

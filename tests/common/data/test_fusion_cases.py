@@ -10,6 +10,8 @@ from common.data.fusion_cases import scan_fusion
 
 from .dicom_files import write_series
 
+ALL = ("flair", "t1", "t1ce", "t2")
+
 
 def picture(file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -219,6 +221,85 @@ def test_broken_volumes_say_why(tmp_path: Path) -> None:
     assert scan_fusion(tmp_path / "brats")[0]["error"] == "sequence missing: t1ce"
     assert "one channel only" in scan_fusion(tmp_path / "multi")[0]["error"]
     assert "give two files" in scan_fusion(tmp_path / "x.png")[0]["error"]
+
+
+def subject(folder: Path, *names: str, shapes: dict[str, tuple[int, ...]] | None = None) -> Path:
+    for name in names:
+        volume(folder / f"s_{name}.nii.gz", (shapes or {}).get(name, (5, 5, 5)))
+    return folder
+
+
+def test_chosen_sequences_come_in_their_order_and_others_may_be_missing(tmp_path: Path) -> None:
+    subject(tmp_path, "flair", "t1ce", "t2")
+    item = scan_fusion(tmp_path, sequences=["t1ce", "flair"])[0]
+    assert [Path(path).name for path in item["image"]] == ["s_t1ce.nii.gz", "s_flair.nii.gz"] and "error" not in item
+    item = scan_fusion(tmp_path, sequences=("t1", "flair"))[0]
+    assert item["error"] == "sequence missing: t1"
+
+
+def test_a_sequence_that_is_not_chosen_may_lie_on_another_grid(tmp_path: Path) -> None:
+    subject(tmp_path, "flair", "t1ce", "t2", shapes={"t2": (5, 5, 6)})
+    assert "error" not in scan_fusion(tmp_path, sequences=["flair", "t1ce"])[0]
+    assert "s_t2.nii.gz lies on another grid" in scan_fusion(tmp_path, sequences=["flair", "t2"])[0]["error"]
+
+
+def test_sequences_that_are_registered_later_may_lie_on_different_grids(tmp_path: Path) -> None:
+    subject(tmp_path, *ALL, shapes={"t2": (5, 5, 6)})
+    assert "error" not in scan_fusion(tmp_path, registered=False)[0] and "error" in scan_fusion(tmp_path)[0]
+
+
+@pytest.mark.parametrize("name", ["s_seg.nii.gz", "s-seg.nii"])
+def test_the_label_map_of_a_subject_is_its_truth(tmp_path: Path, name: str) -> None:
+    for sequence in ALL:
+        volume(tmp_path / f"s{name[1]}{sequence}.nii.gz")
+    volume(tmp_path / name)
+    item = scan_fusion(tmp_path, sequences=["t2", "t1"])[0]
+    assert item["truth"] == str(tmp_path / name) and len(item["image"]) == 2
+
+
+def test_a_label_map_and_one_sequence_are_no_subject(tmp_path: Path) -> None:
+    subject(tmp_path, "t1", "seg")
+    assert all("truth" not in item and "one channel only" in item["error"] for item in scan_fusion(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("shape", "registered", "message"),
+    [
+        pytest.param((5, 5, 6), True, "lies on the grid of no sequence", id="grid"),
+        pytest.param((5, 5, 6), False, "lies on the grid of no sequence", id="grid-before-registration"),
+        pytest.param((5, 5, 5, 2), True, "2 channels, expected 1", id="channels"),
+    ],
+)
+def test_an_unusable_label_map_is_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, shape: tuple[int, ...], registered: bool, message: str
+) -> None:
+    subject(tmp_path, *ALL, "seg", shapes={"seg": shape})
+    item = scan_fusion(tmp_path, registered=registered)[0]
+    assert "truth" not in item and "error" not in item
+    assert f"s_seg.nii.gz is left out: {'it ' if len(shape) == 3 else ''}{message}" in caplog.text
+
+
+def test_before_registration_the_label_map_may_lie_on_the_grid_of_any_sequence(tmp_path: Path) -> None:
+    subject(tmp_path, *ALL, "seg", shapes={"seg": (5, 5, 6), "t2": (5, 5, 6)})
+    assert "truth" in scan_fusion(tmp_path, registered=False)[0]
+
+
+def test_one_file_has_no_sequences_to_choose_from_and_pairs_stay(tmp_path: Path) -> None:
+    volume(tmp_path / "multi/m.nii.gz", (4, 4, 4, 3))
+    message = "no file of sequence t1, t2 among m.nii.gz; name others in sequences"
+    assert scan_fusion(tmp_path / "multi", ["t1", "t2"])[0]["error"] == message
+    assert scan_fusion(tmp_path / "multi/m.nii.gz", ["t1", "t2"])[0]["error"] == message
+    pairs(tmp_path / "pairs", "a.png")
+    assert scan_fusion(tmp_path / "pairs", ["t1", "t2"]) == scan_fusion(tmp_path / "pairs")
+
+
+@pytest.mark.parametrize("sequences", [["t1"], ["t1", "t1"], ["t1", "pd"], [], "t1"], ids=str)
+def test_sequences_that_are_none_are_refused(tmp_path: Path, sequences: list[str]) -> None:
+    subject(tmp_path, *ALL)
+    with pytest.raises(
+        ValueError, match="scan_fusion: sequences is .*; name two to four different ones of .'flair', 't1'"
+    ):
+        scan_fusion(tmp_path, sequences)
 
 
 @pytest.mark.parametrize(

@@ -59,3 +59,15 @@ def test_sources_that_do_not_fit_are_refused_and_never_resized(item: dict, messa
 def test_the_dictionary_version_equals_the_array_version() -> None:
     images = [torch.rand(1, 3, 3), torch.rand(1, 3, 3)]
     assert torch.equal(JoinSourcesd()(dict(zip(("image", "mri"), images, strict=True)))["image"], JoinSources()(images))
+
+
+@pytest.mark.parametrize("present", [("a", "c"), ("a", "b", "d"), ("a", "b", "c", "d")])
+def test_sources_that_are_present_are_joined_in_order_of_the_keys(present: tuple[str, ...]) -> None:
+    item = {key: torch.full((1, 2, 2), "abcd".index(key)) for key in reversed(present)}
+    joined = JoinSourcesd(("a", "b", "c", "d"), name="a")(item)
+    assert set(joined) == {"a"} and joined["a"][:, 0, 0].tolist() == ["abcd".index(key) for key in present]
+
+
+def test_an_item_without_the_first_key_is_refused() -> None:
+    with pytest.raises(KeyError, match="the item has no image, the first of"):
+        JoinSourcesd()({"mri": torch.rand(1, 2, 2)})

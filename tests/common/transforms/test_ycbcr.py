@@ -2,6 +2,7 @@ import itertools
 
 import pytest
 import torch
+from monai.data import MetaTensor
 
 from common.transforms.ycbcr import RGBToYCbCrd, YCbCrToRGBd, rgb_to_ycbcr, ycbcr_to_rgb
 
@@ -95,3 +96,18 @@ def test_three_sources_are_no_colours() -> None:
 def test_bad_input_is_refused(call, message: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_colour_that_would_be_lost_is_refused() -> None:
+    colour, gray, volume = torch.rand(3, 6, 5), torch.rand(1, 6, 5), torch.rand(3, 6, 5, 4)
+    split = RGBToYCbCrd("image")
+    for image in (gray, colour):
+        with pytest.raises(
+            ValueError, match="mri is in colour, and only image may be; swap the two, or give mri in gray"
+        ):
+            split({"image": image, "mri": colour})
+    with pytest.raises(ValueError, match="image is a volume in colour, and fused volumes are gray"):
+        split({"image": volume, "mri": volume[:1]})
+    picture = MetaTensor(colour, meta={"original_channel_dim": -1})  # as a reader leaves an RGB file
+    with pytest.raises(ValueError, match="image is a picture in colour without mri"):
+        split({"image": picture})

@@ -1,0 +1,1 @@
+"""Code of the bundle ``brain_fusion_sdnet``."""
