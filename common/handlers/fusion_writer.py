@@ -109,7 +109,7 @@ def _write_png(path: Path, levels: Tensor) -> None:
     """Levels (1 or 3, H, W)."""
     array = levels.as_subclass(Tensor).detach().cpu().numpy().astype(np.uint8).transpose(1, 2, 0)
     with atomic_path(path) as temporary:
-        Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array).save(temporary)
+        Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array).save(temporary, compress_level=1)
 
 
 def _write_volume(path: Path, fused: Tensor, image: Tensor) -> None:

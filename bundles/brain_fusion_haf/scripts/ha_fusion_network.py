@@ -9,6 +9,7 @@ from torch import Tensor, nn
 __all__ = ["DepthwiseSeparableBlock", "HAFusionNet", "SelectiveAggregation"]
 
 SLOPE = 0.2
+DARKEST = 0.02  # of the maximum, whose logit would be infinite at 0 and 1
 
 
 class DepthwiseSeparableBlock(nn.Module):
@@ -80,12 +81,17 @@ class SelectiveAggregation(nn.Module):
 
 
 class HAFusionNet(nn.Module):
-    """Fuse N aligned images by features of three scales, summed from coarse to fine.
+    r"""Fuse N aligned images by features of three scales, summed from coarse to fine.
 
     Each scale is a stage of depthwise-separable blocks at full, half and quarter size. A 1 x 1 convolution brings each to
     the channels of the pyramid, :class:`SelectiveAggregation` weighs them, and they are resized (bilinear, to the very
-    size of the finer one, so any image size works) and summed from the top down. A 3 x 3 convolution smooths the sum, the
-    head ends in a sigmoid.
+    size of the finer one, so any image size works) and summed from the top down. A 3 x 3 convolution smooths the sum
+    beside the images themselves, and the head corrects the pixelwise maximum:
+
+    .. math:: F = \sigma\big(\mathrm{head} + \mathrm{logit}(\max_i S_i)\big)
+
+    with the maximum cut to [0.02, 0.98]. The last layer starts at 0, so an untrained network is the maximum, which is a
+    strong fusion by itself, and training begins there.
 
     Args:
         in_channels: N images.
@@ -100,19 +106,21 @@ class HAFusionNet(nn.Module):
         ValueError: when the image has another number of channels.
 
     Reference:
-        The design that a tutorial gives for HAF (depthwise-separable convolutions, feature pyramid); not the searched
-        network of Liu et al., ACM MM 2021, doi:10.1145/3474085.3475299. Pyramid: Lin et al., CVPR 2017.
+        The design that a tutorial gives for HAF (depthwise-separable convolutions, feature pyramid), with a learned
+        weight of each scale; not the searched network of Liu et al., ACM MM 2021, doi:10.1145/3474085.3475299. Pyramid:
+        Lin et al., Feature Pyramid Networks, CVPR 2017, Sec. 3.
     """
 
     def __init__(
         self,
         in_channels: int = 2,
         features: Sequence[int] = (16, 32, 64),
-        pyramid_channels: int = 16,
+        pyramid_channels: int = 24,
         blocks: Sequence[int] = (1, 1, 1),
     ) -> None:
         super().__init__()
         self.in_channels = in_channels
+        self.darkest = DARKEST
         self.stages = nn.ModuleList()
         channels = in_channels
         for scale, (wanted, number) in enumerate(zip(features, blocks, strict=True)):
@@ -121,13 +129,24 @@ class HAFusionNet(nn.Module):
             channels = wanted
         self.laterals = nn.ModuleList([nn.Conv2d(wanted, pyramid_channels, 1) for wanted in features])
         self.aggregation = SelectiveAggregation(pyramid_channels, len(features))
-        self.smooth = nn.Conv2d(pyramid_channels, pyramid_channels, 3, padding=1, padding_mode="reflect")
-        self.head = nn.Sequential(
-            nn.Conv2d(pyramid_channels, pyramid_channels // 2, 3, padding=1, padding_mode="reflect"),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv2d(pyramid_channels // 2, 1, 3, padding=1, padding_mode="reflect"),
-        )
+        self.smooth = _reflect_conv(pyramid_channels + in_channels, pyramid_channels)
         self.activation = nn.LeakyReLU(SLOPE)
+        self.head = nn.Sequential(
+            _reflect_conv(pyramid_channels, pyramid_channels // 2),
+            nn.LeakyReLU(SLOPE),
+            _reflect_conv(pyramid_channels // 2, 1),
+        )
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new weights by He's rule; those of the last layer are 0."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, a=SLOPE)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+            elif isinstance(module, nn.Linear):
+                module.reset_parameters()
+        nn.init.zeros_(self.head[-1].weight)  # type: ignore[arg-type]
 
     def forward(self, image: Tensor) -> Tensor:
         """Fuse image (B, N, H, W) to (B, 1, H, W)."""
@@ -138,11 +157,17 @@ class HAFusionNet(nn.Module):
             )
         maps: list[Tensor] = []
         features = image
-        for stage, lateral in zip(self.stages, self.laterals):
+        for stage, lateral in zip(self.stages, self.laterals):  # noqa: B905 - TorchScript knows no strict
             features = stage(features)
             maps.append(lateral(features))
         maps = self.aggregation(maps)
         total = maps[-1]
         for finer in maps[-2::-1]:
             total = finer + F.interpolate(total, size=finer.shape[2:], mode="bilinear")
-        return torch.sigmoid(self.head(self.activation(self.smooth(total))))
+        smooth = self.activation(self.smooth(torch.cat([total, image], dim=1)))
+        maximum = image.amax(dim=1, keepdim=True)
+        return torch.sigmoid(self.head(smooth) + torch.logit(maximum, eps=self.darkest))
+
+
+def _reflect_conv(in_channels: int, out_channels: int) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 3, padding=1, padding_mode="reflect")

@@ -98,10 +98,10 @@ def test_a_broken_case_costs_no_other_its_files(tmp_path: Path, caplog: pytest.L
 def test_a_write_that_fails_is_an_error_of_its_case_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save = Image.Image.save
 
-    def full(self: Image.Image, path: Path, *arguments: object) -> None:
+    def full(self: Image.Image, path: Path, *arguments: object, **options: object) -> None:
         if "first" in str(path):
             raise OSError("disk full")
-        save(self, path, *arguments)
+        save(self, path, *arguments, **options)
 
     monkeypatch.setattr(Image.Image, "save", full)
     image = pair()
