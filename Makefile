@@ -1,10 +1,11 @@
-# make train | test | test-full | check | format | doctor; only Python 3.11 is needed beforehand
+# make train | test | test-full | check | format | doctor | fusion-study; only Python 3.11 is needed beforehand
 PYTHON ?= python3.11
 BIN := .venv/bin
 BUNDLE ?= lung_ct_resnet3d
+STUDY ?= bundles/brain_fusion_emfusion/output/study
 CODE := common tests benchmarks $(wildcard bundles/*/scripts)
 
-.PHONY: train test test-full check format doctor
+.PHONY: train test test-full check format doctor fusion-study
 
 train: .venv/ready
 	$(BIN)/python -m monai.bundle run --config_file bundles/$(BUNDLE)/configs/train.json
@@ -27,6 +28,10 @@ format: .venv/ready-dev
 
 doctor: .venv/ready
 	$(BIN)/python -m common doctor
+
+fusion-study: .venv/ready
+	$(if $(AANLIB),,$(error AANLIB is empty: make fusion-study AANLIB=folder of CT-MRI, PET-MRI and SPECT-MRI))
+	$(BIN)/python -m benchmarks.fusion_study "$(AANLIB)" "$(STUDY)" --write
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

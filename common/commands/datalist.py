@@ -134,6 +134,8 @@ def fusion(
     test: float = 0.15,
     seed: int = 0,
     skip_broken: bool = False,
+    sequences: Sequence[str] | str | None = None,
+    registered: bool = True,
 ) -> None:
     """Find the images to fuse (CT, PET or SPECT beside MRI, BraTS, multi-channel NIfTI), split them by patient and write the datalist.
 
@@ -146,8 +148,12 @@ def fusion(
         test: share of the cases for test.
         seed: seed of the split by patient.
         skip_broken: leave unusable cases out, each with a line, where they would be refused.
+        sequences: which of flair,t1,t1ce,t2 to list of a BraTS subject, two to four in the order wanted, with commas
+            between; all four by default.
+        registered: False also takes subjects whose sequences lie on different grids, for inference_unregistered.json.
     """
     options = {"groups": groups, "validation": validation, "test": test, "seed": seed, "skip_broken": skip_broken}
+    options |= {"sequences": sequences.split(",") if isinstance(sequences, str) else sequences, "registered": registered}
     place = source if isinstance(source, list | tuple) else str(source)
     _report(datalist_fusion(place, str(dataset_dir), **options, progress=True))  # type: ignore[arg-type]
 

@@ -15,7 +15,9 @@ from .fusion_output import FusedOutputd, fused_output
 from .join_sources import JoinSources, JoinSourcesd
 from .per_source import PerSource, PerSourced
 from .region_series import LoadMatrix, LoadMatrixd, LoadRegionSeries, LoadRegionSeriesd
-from .rigid_registration import RegistrationResult, RigidRegistration, RigidRegistrationd, apply_rigid_transform
+from .rigid_registration import RegistrationResult, RigidRegistration
+from .rigid_registration_dictionary import RigidRegistrationd
+from .rigid_transform import apply_rigid_transform
 from .scale_to_unit import ScaleToUnit, ScaleToUnitd
 from .split_sources import SOURCE_NAMES, SplitSourcesd
 from .ycbcr import RGBToYCbCrd, YCbCrToRGBd, rgb_to_ycbcr, ycbcr_to_rgb

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
-from .registration_simpleitk import Rigid, rigid
+from .registration_geometry import Rigid, rigid
 
 __all__ = ["refine_elastix", "require_elastix"]
 

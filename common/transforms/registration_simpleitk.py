@@ -1,33 +1,15 @@
-"""Rigid registration with SimpleITK, and what both backends share: geometry, resampling, similarity.
-
-World space of a volume is LPS in mm, as in all ITK files; that of a plane is its affine as it stands (pixels without
-one). SimpleITK's index (i, j[, k]) is that of the tensor, so its arrays are transposed.
-"""
+"""Rigid registration with SimpleITK: resolutions, starts, descent, and the similarity that both backends share."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
-from monai.config import NdarrayOrTensor
-from monai.data import MetaTensor
-from monai.data.utils import to_affine_nd
-from numpy.typing import NDArray
 from skimage.metrics import normalized_mutual_information
 
-__all__ = [
-    "Level",
-    "Rigid",
-    "as_image",
-    "coarse_starts",
-    "overlap",
-    "pyramid",
-    "refine",
-    "resample",
-    "rigid",
-    "similarity",
-]
+from .registration_geometry import Rigid, resample
+
+__all__ = ["Level", "coarse_starts", "pyramid", "refine", "similarity", "without_thin_parts"]
 
 HISTOGRAM_BINS = 32
 SHRINK = (4, 2, 1)
@@ -35,8 +17,8 @@ SMOOTHEST = 2.0  # sigma at shrink 4, in units of the smallest spacing
 MOST_SAMPLES = 100_000  # of the metric; larger images are sampled at regular places
 LEAST_SIZE = 8
 ITERATIONS, SMALLEST_STEP, RELAXATION = 300, 1e-4, 0.6
-Rigid = sitk.Euler2DTransform | sitk.Euler3DTransform
-_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+GRID_DEGREES, GRID_SHIFTS = 3.0, 3
+FOREGROUND, THIN = 0.1, 3  # of the range of intensities; radius in units of the smallest spacing
 
 
 @dataclass(frozen=True)
@@ -48,50 +30,21 @@ class Level:
     unit: float
 
 
-def as_image(image: NdarrayOrTensor, channel: NDArray) -> sitk.Image:
-    """Put one channel (H, W[, D]) of ``image`` (C, H, W[, D]) into world space.
+def without_thin_parts(image: sitk.Image) -> sitk.Image:
+    """Set what is no body to the lowest intensity: the head holder of CT, markers, lines of text.
 
-    Raises:
-        ValueError: the affine cannot be inverted.
+    Foreground is what exceeds a tenth of the range (lowest value to 99th percentile); holes filled, parts thinner than 7
+    steps that hang on nothing thicker go. An image of which less than half were left stays as it is.
     """
-    dims = channel.ndim
-    affine = np.eye(dims + 1)
-    if isinstance(image, MetaTensor):
-        affine = to_affine_nd(dims, np.asarray(image.affine, dtype=np.float64))
-    if dims == 3:
-        affine = _LPS @ affine
-    spacing = np.linalg.norm(affine[:dims, :dims], axis=0)
-    if not np.all(spacing > 0) or abs(np.linalg.det(affine[:dims, :dims] / spacing)) < 1e-6:
-        raise ValueError(
-            f"RigidRegistration: affine is {affine.tolist()}; it must be invertible; repair the image's header."
-        )
-    made = sitk.GetImageFromArray(np.ascontiguousarray(channel.T))
-    made.SetSpacing(spacing.tolist())
-    made.SetOrigin(affine[:dims, dims].tolist())
-    made.SetDirection((affine[:dims, :dims] / spacing).ravel().tolist())
-    return made
-
-
-def resample(moving: sitk.Image, fixed: sitk.Image, transform: sitk.Transform, nearest: bool = False) -> sitk.Image:
-    """Sample ``moving`` at the points of ``fixed``'s grid that ``transform`` maps; 0 outside."""
-    mode = sitk.sitkNearestNeighbor if nearest else sitk.sitkLinear
-    return sitk.Resample(moving, fixed, transform, mode, 0.0)
-
-
-def overlap(moving: sitk.Image, fixed: sitk.Image, transform: sitk.Transform) -> bool:
-    """Whether the box around the moved fixed grid, in moving indices, meets the moving grid."""
-    ends = np.array(list(product(*((-0.5, size - 0.5) for size in fixed.GetSize()))))
-    points = [transform.TransformPoint(fixed.TransformContinuousIndexToPhysicalPoint(end.tolist())) for end in ends]
-    indices = np.array([moving.TransformPhysicalPointToContinuousIndex(point) for point in points])
-    return bool(np.all(indices.max(0) > -0.5) and np.all(indices.min(0) < np.array(moving.GetSize()) - 0.5))
-
-
-def rigid(matrix: NDArray, offset: NDArray) -> Rigid:
-    """Make ``x -> matrix x + offset`` an Euler transform around the origin."""
-    made = sitk.Euler2DTransform() if len(offset) == 2 else sitk.Euler3DTransform()
-    made.SetMatrix(np.asarray(matrix, dtype=np.float64).ravel().tolist(), 1e-6)
-    made.SetTranslation(np.asarray(offset, dtype=np.float64).tolist())
-    return made
+    values = sitk.GetArrayViewFromImage(image)
+    low, high = float(values.min()), float(np.percentile(values, 99))
+    filled = sitk.BinaryFillhole(image > low + FOREGROUND * (high - low))
+    step = min(image.GetSpacing())
+    radius = [max(1, round(THIN * step / spacing)) for spacing in image.GetSpacing()]
+    body = sitk.BinaryOpeningByReconstruction(filled, radius)
+    whole, kept = (sitk.GetArrayViewFromImage(mask).sum() for mask in (filled, body))
+    grown = sitk.BinaryDilate(body, [1] * image.GetDimension())
+    return sitk.Mask(image, grown, low) if kept >= whole / 2 else image
 
 
 def pyramid(fixed: sitk.Image, moving: sitk.Image) -> list[Level]:
@@ -125,16 +78,20 @@ def similarity(fixed: sitk.Image, moving: sitk.Image) -> Callable[[sitk.Transfor
     return measure
 
 
-def coarse_starts(levels: Sequence[Level], degrees: Sequence[float], seed: int) -> list[Rigid]:
-    """Register the coarsest level from several rotations around the centres of mass; best first.
+def coarse_starts(levels: Sequence[Level], max_degrees: float, count: int) -> list[Rigid]:
+    """The poses of highest mutual information on a grid at the coarsest level, best first.
+
+    The grid is around the pose that lays the centres of mass upon one another: rotations every 3 degrees, in 3-D around
+    one axis at a time; in 2-D each with shifts of up to 12 steps of the finest level. Two poses of the list differ by more
+    than 6 degrees or 6 such steps.
 
     Args:
         levels: from :func:`pyramid`.
-        degrees: rotations to start from; in 3-D around each axis in turn.
-        seed: of the samples.
+        max_degrees: largest rotation of the grid.
+        count: how many poses.
 
     Raises:
-        RuntimeError: from none of them do the images overlap.
+        RuntimeError: the images do not overlap in any pose.
     """
     coarse = levels[0]
     dims = coarse.fixed.GetDimension()
@@ -142,17 +99,19 @@ def coarse_starts(levels: Sequence[Level], degrees: Sequence[float], seed: int) 
     centred = sitk.CenteredTransformInitializer(
         coarse.fixed, coarse.moving, plain, sitk.CenteredTransformInitializerFilter.MOMENTS
     )
-    ends, problem = [], ""
-    for angles in _start_angles(degrees, dims):
-        start = type(plain)(centred)
-        start.SetParameters((*np.deg2rad(angles), *centred.GetParameters()[len(angles) :]))
-        try:
-            ends.append(_descend(coarse, start, 2 * coarse.unit, seed))
-        except RuntimeError as error:
-            problem = str(error)
-    if not ends:
-        raise RuntimeError(problem)
-    return [transform for _, transform in sorted(ends, key=lambda end: end[0])]
+    turns = round(max_degrees / GRID_DEGREES)
+    grids = [(turns, GRID_SHIFTS, GRID_SHIFTS)] if dims == 2 else (np.eye(3, 6, dtype=int) * turns).tolist()
+    poses = sorted(pose for steps in grids for pose in _grid(coarse, centred, steps))
+    chosen: list[tuple[float, ...]] = []
+    for _, pose in poses:
+        if all(_far(pose, other, coarse.unit) for other in chosen):
+            chosen.append(pose)
+        if len(chosen) == count:
+            break
+    starts = [type(plain)(centred) for _ in chosen]
+    for start, pose in zip(starts, chosen, strict=True):
+        start.SetParameters(pose)
+    return starts
 
 
 def refine(levels: Sequence[Level], start: Rigid, seed: int) -> Rigid:
@@ -168,6 +127,16 @@ def _descend(level: Level, start: Rigid, step: float, seed: int) -> tuple[float,
     Reference:
         Mattes et al. (2003), IEEE TMI 22(1), 120-128, Eq. (8).
     """
+    method = _method(level, seed)
+    method.SetOptimizerAsRegularStepGradientDescent(step, SMALLEST_STEP, ITERATIONS, RELAXATION)
+    method.SetOptimizerScalesFromPhysicalShift()
+    moved = type(start)(start)
+    method.SetInitialTransform(moved, inPlace=True)
+    method.Execute(level.fixed, level.moving)
+    return method.GetMetricValue(), moved
+
+
+def _method(level: Level, seed: int = 1) -> sitk.ImageRegistrationMethod:
     method = sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
     method.SetNumberOfWorkUnits(1)  # the order of sums, and so the result, would change from run to run
@@ -178,19 +147,29 @@ def _descend(level: Level, start: Rigid, step: float, seed: int) -> tuple[float,
         method.SetMetricSamplingStrategy(method.REGULAR)
         method.SetMetricSamplingPercentage(share, seed)
     method.SetInterpolator(sitk.sitkLinear)
-    method.SetOptimizerAsRegularStepGradientDescent(step, SMALLEST_STEP, ITERATIONS, RELAXATION)
-    method.SetOptimizerScalesFromPhysicalShift()
-    moved = type(start)(start)
-    method.SetInitialTransform(moved, inPlace=True)
+    return method
+
+
+def _grid(level: Level, start: Rigid, steps: Sequence[int]) -> list[tuple[float, tuple[float, ...]]]:
+    """Metric (the lower the better) and parameters of all poses on a grid around ``start``."""
+    method = _method(level)
+    method.SetOptimizerAsExhaustive([int(count) for count in steps])
+    turns = len(steps) // 2 if len(steps) == 6 else 1
+    method.SetOptimizerScales([*[np.deg2rad(GRID_DEGREES)] * turns, *[level.unit] * (len(steps) - turns)])
+    method.SetInitialTransform(type(start)(start), inPlace=True)
+    found: list[tuple[float, tuple[float, ...]]] = []
+    method.AddCommand(
+        sitk.sitkIterationEvent,
+        lambda: found.append((method.GetMetricValue(), tuple(method.GetOptimizerPosition()))),
+    )
     method.Execute(level.fixed, level.moving)
-    return method.GetMetricValue(), moved
+    return found
 
 
-def _start_angles(degrees: Sequence[float], dims: int) -> list[tuple[float, ...]]:
-    if dims == 2:
-        return [(angle,) for angle in degrees]
-    turns = [tuple(angle * (axis == k) for k in range(3)) for axis in range(3) for angle in degrees]
-    return list(dict.fromkeys(turns))
+def _far(pose: Sequence[float], other: Sequence[float], unit: float) -> bool:
+    turns = 1 if len(pose) == 3 else 3
+    left = np.abs(np.subtract(pose, other))
+    return bool(left[:turns].max() > np.deg2rad(2.1 * GRID_DEGREES) or left[turns:].max() > 1.5 * unit)
 
 
 def _smooth(image: sitk.Image, sigma: float) -> sitk.Image:

@@ -55,6 +55,30 @@ def test_aanlib_pairs_images_and_keeps_cases_whole(tmp_path: Path, capsys: pytes
     assert load_datalist(tmp_path / "out")["test"][0]["group"] in ("case25", "case30", "case41")
 
 
+def brats(root: Path, subjects: int = 3) -> Path:
+    """Subjects of four sequences; the t1 of each lies on another grid."""
+    for k in range(subjects):
+        folder = root / f"P{k}"
+        folder.mkdir(parents=True)
+        for name in ("flair", "t1", "t1ce", "t2"):
+            shape = (5, 4, 3) if name == "t1" else (4, 4, 3)
+            nibabel.save(nibabel.Nifti1Image(np.ones(shape, np.float32), np.eye(4)), folder / f"P{k}_{name}.nii.gz")
+    return root
+
+
+@pytest.mark.parametrize("registered", [["--registered=False"], ["--noregistered"]])
+def test_fusion_takes_sequences_and_whether_they_share_a_grid(tmp_path: Path, registered: list[str]) -> None:
+    arguments = ["datalist", "fusion", "--source", str(brats(tmp_path / "src")), "--dataset_dir", str(tmp_path / "out")]
+    arguments += ["--validation", "0.3", "--test", "0.3", "--sequences", "t2,t1"]
+    with pytest.raises(SystemExit, match="3 of 3"):
+        main(arguments)
+    main([*arguments, *registered])
+    images = [case["image"] for cases in load_datalist(tmp_path / "out").values() for case in cases]
+    assert len(images) == 3
+    for image in images:
+        assert [Path(path).name[3:] for path in image] == ["t2.nii.gz", "t1.nii.gz"]
+
+
 def test_drug_response_prints_pairs_by_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("rdkit")
     pairs = [f"{drug},{smiles},c{k},{k}.5" for drug, smiles in (("a", "CCO"), ("b", "CCN")) for k in range(10)]
