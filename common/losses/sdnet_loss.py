@@ -24,7 +24,7 @@ def strongest_source(sources: Tensor) -> Tensor:
         Index of the source, (B, 1, H, W), int64.
 
     Reference:
-        Zhang and Ma, SDNet, IJCV 129 (2021), doi:10.1007/s11263-021-01501-8, the adaptive decision block. Their code pads with zeros, which
+        Zhang and Ma, SDNet, IJCV 129:2761-2785 (2021), the adaptive decision block. Their code pads with zeros, which
         makes an edge of every border; here a flat border has none.
     """
     return _laplacian(_low_pass(sources)).abs().argmax(dim=1, keepdim=True)
@@ -46,7 +46,7 @@ def adaptive_gradient_loss(fused: Tensor, sources: Tensor) -> Tensor:
         ValueError: for shapes that do not fit.
 
     Reference:
-        Zhang and Ma, SDNet, IJCV 129 (2021), doi:10.1007/s11263-021-01501-8, gradient loss; :func:`strongest_source` is the decision.
+        Zhang and Ma, SDNet, IJCV 129:2761-2785 (2021), gradient loss; :func:`strongest_source` is the decision.
     """
     fused, sources = fusion_inputs("adaptive_gradient_loss", fused, sources)
     wanted = _laplacian(sources).gather(1, strongest_source(sources))
@@ -78,7 +78,7 @@ class SDNetLoss(nn.Module):
             number of weights than there are sources.
 
     Reference:
-        Zhang and Ma, SDNet, IJCV 129 (2021), doi:10.1007/s11263-021-01501-8; weights of the authors' code for medical images.
+        Zhang and Ma, SDNet, IJCV 129:2761-2785 (2021); weights of the authors' code for medical images.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from monai.data import MetaTensor
 from monai.data.utils import to_affine_nd
 from numpy.typing import NDArray
 
-__all__ = ["Rigid", "as_image", "overlap", "resample", "rigid"]
+__all__ = ["Rigid", "as_image", "distance", "overlap", "resample", "rigid"]
 
 Rigid = sitk.Euler2DTransform | sitk.Euler3DTransform
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -55,6 +55,13 @@ def overlap(moving: sitk.Image, fixed: sitk.Image, transform: sitk.Transform) ->
     points = [transform.TransformPoint(fixed.TransformContinuousIndexToPhysicalPoint(end.tolist())) for end in ends]
     indices = np.array([moving.TransformPhysicalPointToContinuousIndex(point) for point in points])
     return bool(np.all(indices.max(0) > -0.5) and np.all(indices.min(0) < np.array(moving.GetSize()) - 0.5))
+
+
+def distance(first: sitk.Transform, second: sitk.Transform, fixed: sitk.Image) -> float:
+    """Largest distance at a corner of the fixed grid between where two transforms map it, in its smallest step."""
+    points = [fixed.TransformIndexToPhysicalPoint(corner) for corner in product(*((0, n - 1) for n in fixed.GetSize()))]
+    apart = [np.subtract(first.TransformPoint(point), second.TransformPoint(point)) for point in points]
+    return float(np.linalg.norm(apart, axis=1).max() / min(fixed.GetSpacing()))
 
 
 def rigid(matrix: NDArray, offset: NDArray) -> Rigid:

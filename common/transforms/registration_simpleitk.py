@@ -1,13 +1,14 @@
 """Rigid registration with SimpleITK: resolutions, starts, descent, and the similarity that both backends share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 from skimage.metrics import normalized_mutual_information
 
-from .registration_geometry import Rigid, resample
+from .registration_geometry import Rigid
 
 __all__ = ["Level", "coarse_starts", "pyramid", "refine", "similarity", "without_thin_parts"]
 
@@ -68,18 +69,26 @@ def similarity(fixed: sitk.Image, moving: sitk.Image) -> Callable[[sitk.Transfor
         Studholme, Hill, Hawkes (1999), Pattern Recognition 32, 71-86, Eq. (8).
     """
     step = min(fixed.GetSpacing())
-    still, smooth = _shrink(_smooth(fixed, step), 2 * step), _smooth(moving, step)
-    values = sitk.GetArrayFromImage(still)
+    return _nmi_of(_shrink(_smooth(fixed, step), 2 * step), _smooth(moving, step))
+
+
+def _nmi_of(fixed: sitk.Image, moving: sitk.Image) -> Callable[[sitk.Transform], float]:
+    values = sitk.GetArrayFromImage(fixed)
+    sampler = sitk.ResampleImageFilter()
+    sampler.SetReferenceImage(fixed)
+    sampler.SetNumberOfThreads(1)  # a thousand small calls: threads cost more than they save
+    sampler.SetNumberOfWorkUnits(1)
 
     def measure(transform: sitk.Transform) -> float:
-        moved = sitk.GetArrayFromImage(resample(smooth, still, transform))
+        sampler.SetTransform(transform)
+        moved = sitk.GetArrayFromImage(sampler.Execute(moving))
         return float(normalized_mutual_information(values, moved, bins=HISTOGRAM_BINS)) if np.ptp(moved) else 1.0
 
     return measure
 
 
 def coarse_starts(levels: Sequence[Level], max_degrees: float, count: int) -> list[Rigid]:
-    """The poses of highest mutual information on a grid at the coarsest level, best first.
+    """The poses of highest normalised mutual information on a grid at the coarsest level, best first.
 
     The grid is around the pose that lays the centres of mass upon one another: rotations every 3 degrees, in 3-D around
     one axis at a time; in 2-D each with shifts of up to 12 steps of the finest level. Two poses of the list differ by more
@@ -89,9 +98,6 @@ def coarse_starts(levels: Sequence[Level], max_degrees: float, count: int) -> li
         levels: from :func:`pyramid`.
         max_degrees: largest rotation of the grid.
         count: how many poses.
-
-    Raises:
-        RuntimeError: the images do not overlap in any pose.
     """
     coarse = levels[0]
     dims = coarse.fixed.GetDimension()
@@ -99,19 +105,14 @@ def coarse_starts(levels: Sequence[Level], max_degrees: float, count: int) -> li
     centred = sitk.CenteredTransformInitializer(
         coarse.fixed, coarse.moving, plain, sitk.CenteredTransformInitializerFilter.MOMENTS
     )
-    turns = round(max_degrees / GRID_DEGREES)
-    grids = [(turns, GRID_SHIFTS, GRID_SHIFTS)] if dims == 2 else (np.eye(3, 6, dtype=int) * turns).tolist()
-    poses = sorted(pose for steps in grids for pose in _grid(coarse, centred, steps))
-    chosen: list[tuple[float, ...]] = []
-    for _, pose in poses:
-        if all(_far(pose, other, coarse.unit) for other in chosen):
+    measure = _nmi_of(coarse.fixed, coarse.moving)
+    poses = [_moved(centred, change) for change in _grid(max_degrees, dims, coarse.unit)]
+    ranked = sorted(poses, key=measure, reverse=True)
+    chosen: list[Rigid] = []
+    for pose in ranked:
+        if len(chosen) < count and all(_far(pose, other, coarse.unit) for other in chosen):
             chosen.append(pose)
-        if len(chosen) == count:
-            break
-    starts = [type(plain)(centred) for _ in chosen]
-    for start, pose in zip(starts, chosen, strict=True):
-        start.SetParameters(pose)
-    return starts
+    return chosen
 
 
 def refine(levels: Sequence[Level], start: Rigid, seed: int) -> Rigid:
@@ -127,16 +128,6 @@ def _descend(level: Level, start: Rigid, step: float, seed: int) -> tuple[float,
     Reference:
         Mattes et al. (2003), IEEE TMI 22(1), 120-128, Eq. (8).
     """
-    method = _method(level, seed)
-    method.SetOptimizerAsRegularStepGradientDescent(step, SMALLEST_STEP, ITERATIONS, RELAXATION)
-    method.SetOptimizerScalesFromPhysicalShift()
-    moved = type(start)(start)
-    method.SetInitialTransform(moved, inPlace=True)
-    method.Execute(level.fixed, level.moving)
-    return method.GetMetricValue(), moved
-
-
-def _method(level: Level, seed: int = 1) -> sitk.ImageRegistrationMethod:
     method = sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
     method.SetNumberOfWorkUnits(1)  # the order of sums, and so the result, would change from run to run
@@ -147,28 +138,36 @@ def _method(level: Level, seed: int = 1) -> sitk.ImageRegistrationMethod:
         method.SetMetricSamplingStrategy(method.REGULAR)
         method.SetMetricSamplingPercentage(share, seed)
     method.SetInterpolator(sitk.sitkLinear)
-    return method
-
-
-def _grid(level: Level, start: Rigid, steps: Sequence[int]) -> list[tuple[float, tuple[float, ...]]]:
-    """Metric (the lower the better) and parameters of all poses on a grid around ``start``."""
-    method = _method(level)
-    method.SetOptimizerAsExhaustive([int(count) for count in steps])
-    turns = len(steps) // 2 if len(steps) == 6 else 1
-    method.SetOptimizerScales([*[np.deg2rad(GRID_DEGREES)] * turns, *[level.unit] * (len(steps) - turns)])
-    method.SetInitialTransform(type(start)(start), inPlace=True)
-    found: list[tuple[float, tuple[float, ...]]] = []
-    method.AddCommand(
-        sitk.sitkIterationEvent,
-        lambda: found.append((method.GetMetricValue(), tuple(method.GetOptimizerPosition()))),
-    )
+    method.SetOptimizerAsRegularStepGradientDescent(step, SMALLEST_STEP, ITERATIONS, RELAXATION)
+    method.SetOptimizerScalesFromPhysicalShift()
+    moved = type(start)(start)
+    method.SetInitialTransform(moved, inPlace=True)
     method.Execute(level.fixed, level.moving)
-    return found
+    return method.GetMetricValue(), moved
 
 
-def _far(pose: Sequence[float], other: Sequence[float], unit: float) -> bool:
-    turns = 1 if len(pose) == 3 else 3
-    left = np.abs(np.subtract(pose, other))
+def _grid(max_degrees: float, dims: int, unit: float) -> Iterator[tuple[float, ...]]:
+    """Changes of the parameters: in 2-D rotations with shifts, in 3-D rotations around one axis."""
+    turns = np.deg2rad(
+        np.arange(-round(max_degrees / GRID_DEGREES), round(max_degrees / GRID_DEGREES) + 1) * GRID_DEGREES
+    )
+    if dims == 2:
+        shifts = np.arange(-GRID_SHIFTS, GRID_SHIFTS + 1) * unit
+        yield from product(turns, shifts, shifts)
+        return
+    for axis, turn in product(range(3), turns):
+        yield tuple(turn * (k == axis) for k in range(6))
+
+
+def _moved(start: Rigid, change: Sequence[float]) -> Rigid:
+    pose = type(start)(start)
+    pose.SetParameters(np.add(start.GetParameters(), change).tolist())
+    return pose
+
+
+def _far(pose: Rigid, other: Rigid, unit: float) -> bool:
+    left = np.abs(np.subtract(pose.GetParameters(), other.GetParameters()))
+    turns = len(left) // 2 if len(left) == 6 else 1
     return bool(left[:turns].max() > np.deg2rad(2.1 * GRID_DEGREES) or left[turns:].max() > 1.5 * unit)
 
 

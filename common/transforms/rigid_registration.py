@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["RegistrationResult", "RigidRegistration"]
 
 BACKENDS = ("simpleitk", "elastix")
+DISTINCT = 4.0  # steps of the fixed grid between poses that are not the same
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,11 @@ class RegistrationResult:
 class RigidRegistration:
     """Find the rotation and shift that lay a moving image on a fixed one, 2-D or 3-D.
 
-    Mattes' mutual information, three resolutions (shrink 4, 2, 1; sigma 2, 1, 0), centres of mass laid upon one another,
-    regular-step gradient descent. From CT to MRI one start at 0 degrees misses turns of 10 degrees, so the coarsest
-    resolution is tried from several rotations; the best ``candidates`` are refined, and normalised mutual information at
-    one scale decides between them, and against leaving the image in place. Same inputs, same result (SimpleITK runs on one thread).
+    What is no body (head holder, markers) is left out. At the coarsest of three resolutions (shrink 4, 2, 1; sigma 2, 1,
+    0) a grid of poses around equal centres of mass is searched; the best ``candidates`` are refined by Mattes' mutual
+    information and regular-step gradient descent, and normalised mutual information at one scale decides between them,
+    and against leaving the image in place. A pose of nearly the same similarity elsewhere (``margin``) warns. Same inputs,
+    same result (SimpleITK descends on one thread).
 
     World space is the affine of a ``MetaTensor`` (RAS mm; the transform is in LPS mm as ITK has it), or without one
     pixels in the order of the axes; grids and sizes may differ. Of several channels their mean is registered.
@@ -58,6 +60,8 @@ class RigidRegistration:
         max_degrees: largest rotation that is searched; in 3-D around one axis.
         candidates: how many poses of the search are refined.
         min_nmi: normalised mutual information below which a warning is logged.
+        margin: a refined pose that differs by more than 4 steps of the fixed grid at one of its corners, and whose
+            normalised mutual information is lower by less than this, makes the result ambiguous: a warning is logged.
         seed: of the places where large images are sampled.
 
     Raises:
@@ -73,6 +77,7 @@ class RigidRegistration:
         max_degrees: float = 30,
         candidates: int = 3,
         min_nmi: float = 1.05,
+        margin: float = 0.005,
         seed: int = 1,
     ) -> None:
         if backend not in BACKENDS:
@@ -86,6 +91,7 @@ class RigidRegistration:
         self.max_degrees = max_degrees
         self.candidates = candidates
         self.min_nmi = min_nmi
+        self.margin = margin
         self.seed = seed
         self.logger = logging.getLogger(type(self).__name__)
 
@@ -100,33 +106,33 @@ class RigidRegistration:
             ImportError: backend ``elastix`` is not installed.
         """
         from . import registration_simpleitk as itk
-        from .registration_geometry import as_image, rigid
+        from .registration_geometry import as_image, distance, rigid
 
         check_axes(fixed, moving, names)
         images = [
             itk.without_thin_parts(as_image(one, _metric_channel(one, name)))
             for one, name in zip((fixed, moving), names, strict=True)
         ]
-        try:
-            found = self._candidates(images[0], images[1])
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise ValueError(
-                f"RigidRegistration: {names[1]} cannot be laid over {names[0]} ({reason}); check that both show the same part."
-            ) from error
         dims = images[0].GetDimension()
-        identity = rigid(np.eye(dims), np.zeros(dims))
+        poses = [rigid(np.eye(dims), np.zeros(dims)), *self._candidates(images[0], images[1], names)]
         measure = itk.similarity(images[0], images[1])
-        scores = [measure(transform) for transform in (identity, *found)]
+        scores = [measure(pose) for pose in poses]
         best = int(np.argmax(scores))
-        transform = (identity, *found)[best]
-        warning = self._warning(scores[best], best == 0, names)
+        rival = max(
+            (
+                score
+                for pose, score in zip(poses, scores, strict=True)
+                if distance(pose, poses[best], images[0]) > DISTINCT
+            ),
+            default=1.0,
+        )
+        warning = self._warning(scores[best], rival, best == 0, names)
         if warning:
             self.logger.warning(warning)
-        moved = apply_rigid_transform(transform, moving, fixed)
-        return RegistrationResult(moved, transform, scores[best], scores[0], best == 0, warning)
+        moved = apply_rigid_transform(poses[best], moving, fixed)
+        return RegistrationResult(moved, poses[best], scores[best], scores[0], best == 0, warning)
 
-    def _candidates(self, fixed: "sitk.Image", moving: "sitk.Image") -> list["Rigid"]:
+    def _candidates(self, fixed: "sitk.Image", moving: "sitk.Image", names: tuple[str, str]) -> list["Rigid"]:
         from . import registration_simpleitk as itk
 
         if self.backend == "elastix":
@@ -134,15 +140,28 @@ class RigidRegistration:
 
             require_elastix()
         levels = itk.pyramid(fixed, moving)
-        starts = itk.coarse_starts(levels, self.max_degrees, self.candidates)
-        if self.backend == "elastix":
-            return [refine_elastix(fixed, moving, start, self.seed) for start in starts]
-        return [itk.refine(levels, start, self.seed) for start in starts]
+        found, reason = [], "no pose"
+        for start in itk.coarse_starts(levels, self.max_degrees, self.candidates):
+            try:
+                if self.backend == "elastix":
+                    found.append(refine_elastix(fixed, moving, start, self.seed))
+                else:
+                    found.append(itk.refine(levels, start, self.seed))
+            except RuntimeError as error:  # this pose lost the overlap; another may not
+                reason = str(error).strip().splitlines()[-1]
+        if not found:
+            raise ValueError(
+                f"RigidRegistration: {names[1]} cannot be laid over {names[0]} ({reason}); check that both show the same "
+                "part."
+            )
+        return found
 
-    def _warning(self, nmi: float, kept: bool, names: tuple[str, str]) -> str:
+    def _warning(self, nmi: float, rival: float, kept: bool, names: tuple[str, str]) -> str:
         what = f"{names[1]} on {names[0]}: normalised mutual information {nmi:.3f}"
         if nmi < self.min_nmi:
             return f"{what} is below {self.min_nmi:g}; the registration is poor, check the pictures."
+        if nmi - rival < self.margin:
+            return f"{what}, and another pose has {rival:.3f}; the registration is ambiguous, check the pictures."
         return f"{what} without a motion, and no motion gave more; it stays in place." if kept else ""
 
 

@@ -6,6 +6,8 @@ from types import ModuleType
 
 import pytest
 
+pytest.register_assert_rewrite("tests.bundles.fusion_checks")
+
 ROOT = Path(__file__).resolve().parents[2]
 _modules: dict[str, dict[str, ModuleType]] = {}
 _active: list[str] = []
@@ -27,6 +29,11 @@ def _switch(path: Path) -> None:
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
     _switch(module_path)
+
+
+def pytest_make_collect_report(collector: pytest.Collector) -> None:
+    if isinstance(collector, pytest.Module):  # imported now, after all modules of the call were made
+        _switch(collector.path)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -26,8 +26,9 @@ class TrainingChecks:
     run: FusionRun
 
     @pytest.fixture(scope="class")
-    def cohort(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        return self.run.make_cohort(tmp_path_factory.mktemp("cohort"))
+    @classmethod
+    def cohort(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return cls.run.make_cohort(tmp_path_factory.mktemp("cohort"))
 
     def test_a_killed_and_resumed_run_equals_an_undisturbed_one(self, tmp_path: Path, cohort: Path) -> None:
         whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -47,7 +48,7 @@ class TrainingChecks:
         assert len(history(tmp_path)) == 1
 
     def test_accumulated_batches_equal_one_large_batch(self, tmp_path: Path, cohort: Path) -> None:
-        still = {"random_transforms": [], "max_epochs": 2, "learning_rate": 0.01, "warmup_epochs": 0}
+        still = {"random_transforms": [], "max_epochs": 2, "learning_rate": 0.002, "warmup_epochs": 0}
         still |= {"train#dataloader#shuffle": False, "patch_size": [64, 64]}
         sizes = {"small": (1, 2), "large": (2, 1), "plain": (1, 1)}
         for name, (batch_size, steps) in sizes.items():
@@ -119,8 +120,9 @@ class InferenceChecks:
     bounds = (0.0, 1.0)  # of the output of the network
 
     @pytest.fixture(scope="class")
-    def network(self) -> nn.Module:
-        network = self.run.parsed(["inference"]).get_parsed_content("network_def").eval()
+    @classmethod
+    def network(cls) -> nn.Module:
+        network = cls.run.parsed(["inference"]).get_parsed_content("network_def").eval()
         generator = torch.Generator().manual_seed(0)
         for name, parameter in network.named_parameters():
             scale = 0.05 if name.endswith("bias") else 0.8 / parameter[0].numel() ** 0.5
@@ -128,16 +130,18 @@ class InferenceChecks:
         return network
 
     @pytest.fixture(scope="class")
-    def weights(self, network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    @classmethod
+    def weights(cls, network: nn.Module, tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = tmp_path_factory.mktemp("weights") / "model.pt"
         torch.save(network.state_dict(), path)
         return path
 
     @pytest.fixture(scope="class")
-    def brats(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    @classmethod
+    def brats(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = tmp_path_factory.mktemp("brats")
         sizes = {"modalities": ("BraTS",), "volume_shape": (48, 40, 8)}
-        self.run.make_cohort(folder, training=0, validation=0, test=1, **sizes)
+        cls.run.make_cohort(folder, training=0, validation=0, test=1, **sizes)
         return folder
 
     def test_the_picture_is_the_output_of_the_network_pixel_by_pixel(

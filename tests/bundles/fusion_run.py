@@ -73,14 +73,15 @@ def execute(config: ConfigParser) -> None:
         config.get_parsed_content(step)
 
 
-def failure(call: Callable[[], Any]) -> str:
-    """Messages of an error and its causes, the first cause last; MONAI names the config expression on top."""
+def failure(call: Callable[[], Any], kind: type[Exception] = Exception) -> str:
+    """Messages of an error and its causes, the first cause, of class ``kind``, last; MONAI names the expression on top."""
     try:
         call()
     except Exception as problem:
-        chain = [problem]
+        chain: list[BaseException] = [problem]
         while chain[-1].__cause__ is not None:
             chain.append(chain[-1].__cause__)
+        assert isinstance(chain[-1], kind), repr(chain[-1])
         return "\n".join(str(one) for one in chain)
     raise AssertionError("the run came to its end")
 

@@ -70,7 +70,7 @@ class SDNet(nn.Module):
         ValueError: for fewer than two images, an unknown padding mode, or an image with another number of channels.
 
     Reference:
-        Zhang and Ma, SDNet, IJCV 129 (2021), doi:10.1007/s11263-021-01501-8; sizes and order of the concatenation as in the authors' code for
+        Zhang and Ma, SDNet, IJCV 129:2761-2785 (2021); sizes and order of the concatenation as in the authors' code for
         medical images. 67,091 parameters with the defaults, of which fusion uses 28,705. The authors draw kernels with a
         standard deviation of 0.001, which starts slowly. Larger ones than 0.05, as by He's rule, left the dark background
         gray in some starts.

@@ -12,15 +12,15 @@ import nibabel
 import numpy as np
 import pytest
 import torch
-from monai.bundle import ConfigParser
 from PIL import Image
 from scripts.network import EMFusionNet
 
 from common.data.brain_phantoms import PhantomSettings, make_cohort, make_phantom
 from common.losses import EMFusionLoss, FusionQualityLoss, SurfaceLoss
+from tests.bundles.fusion_run import FusionRun, execute, failure, weights_of
 
-BUNDLE = Path(__file__).parents[3] / "bundles/brain_fusion_emfusion"
-SMALL = {"network_def#features": 4, "batch_size": 2, "cache_workers": 0, "patch_size": [48, 48], "max_epochs": 1}
+SMALL = {"network_def#features": 4, "batch_size": 2, "patch_size": [48, 48], "max_epochs": 1}
+run = FusionRun("brain_fusion_emfusion", **SMALL)
 PETA = "torch.empty(10**15)"
 
 
@@ -29,28 +29,6 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cohort")
     make_cohort(folder, PhantomSettings(training=4, validation=1, test=1, slices=1, size=64, modalities=("CT",)))
     return folder
-
-
-def parsed(names: list[str], **ids: Any) -> ConfigParser:
-    config = ConfigParser()
-    config.read_config([str(BUNDLE / f"configs/{name}.json") for name in names])
-    config.update({"bundle_root": str(BUNDLE)} | ids)
-    return config
-
-
-def training(names: list[str], cohort: Path, folder: Path, **ids: Any) -> ConfigParser:
-    places = {"dataset_dir": str(cohort), "cache_dir": str(cohort / "cache")}
-    places |= {"output_dir": str(folder), "model_dir": str(folder)}
-    return parsed(["train", *names], **(places | SMALL | {"train#handlers#6#_disabled_": True} | ids))
-
-
-def run(config: ConfigParser) -> None:
-    for step in ["initialize", *(f"run#{k}" for k in range(len(config["run"])))]:
-        config.get_parsed_content(step)
-
-
-def weights(path: Path) -> torch.Tensor:
-    return torch.cat([value.ravel() for value in torch.load(path, weights_only=True).values()])
 
 
 @pytest.mark.parametrize(
@@ -68,7 +46,7 @@ def test_the_learning_rate_has_its_course_for_every_warm_up(ids: dict, expected:
     batches = ids.pop("batches", 2)
     epochs = 2.5 if batches == 2 else 2
     settings = {"max_epochs": epochs, "warmup_epochs": 1, "learning_rate": 1.0, "device": torch.device("cpu")}
-    config = parsed(["train"], **(settings | {"train#dataloader": list(range(batches))} | ids))
+    config = run.parsed(["train"], **(settings | {"train#dataloader": list(range(batches))} | ids))
     config["lr_scheduler"]["t_total"] = (
         f"$int({config['lr_scheduler']['t_total'][1:]})"  # 2.5 epochs, for the test only
     )
@@ -86,8 +64,8 @@ def test_accumulated_batches_equal_one_large_batch(tmp_path: Path, cohort: Path)
     sizes = {"small": (1, 2), "large": (2, 1), "plain": (1, 1)}
     for name, (batch_size, steps) in sizes.items():
         ids = {"batch_size": batch_size, "accumulation_steps": steps, "train#dataloader#shuffle": False}
-        run(training(["surface"], cohort, tmp_path / name, **(still | ids)))
-    small, large, plain = (weights(tmp_path / name / "model.pt") for name in sizes)
+        execute(run.training(["surface"], cohort, tmp_path / name, **(still | ids)))
+    small, large, plain = (weights_of(tmp_path / name / "model.pt") for name in sizes)
     torch.testing.assert_close(small, large, atol=1e-4, rtol=0)
     assert (plain - large).abs().max() > 1e-3
 
@@ -127,7 +105,7 @@ def test_no_augmentation_leaves_the_unit_range_so_gamma_cannot_give_nan(tmp_path
     for name in ("image", "mri"):
         volume = draw.normal(0, 1000, shape).astype(np.float32)  # HU of both signs, far from 0..1
         nibabel.save(nibabel.Nifti1Image(volume if names else volume[..., 0], np.eye(4)), tmp_path / f"{name}.nii.gz")
-    config = parsed(["train", *names], patch_size=[48, 48], output_dir=str(tmp_path))
+    config = run.parsed(["train", *names], patch_size=[48, 48], output_dir=str(tmp_path))
     config["random_transforms"] = always(config["random_transforms"])
     item = {name: str(tmp_path / f"{name}.nii.gz") for name in ("image", "mri")} | {"id": "a"}
     preprocessing, augmentation = (config.get_parsed_content(f"train#{n}") for n in ("preprocessing", "augmentation"))
@@ -135,18 +113,6 @@ def test_no_augmentation_leaves_the_unit_range_so_gamma_cannot_give_nan(tmp_path
         augmentation.epoch = epoch
         image = preprocessing(item)["image"]
         assert torch.isfinite(image).all() and image.min() >= 0 and image.max() <= 1 and image.std() > 0.01
-
-
-def failure(call: Callable[[], Any]) -> str:
-    """Messages of an error and its causes, the first cause last; MONAI names the config expression on top."""
-    try:
-        call()
-    except Exception as problem:
-        chain = [problem]
-        while chain[-1].__cause__ is not None:
-            chain.append(chain[-1].__cause__)
-        return "\n".join(str(one) for one in chain)
-    raise AssertionError("the run came to its end")
 
 
 @pytest.fixture(scope="module")
@@ -159,12 +125,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fuse(source: Path, output: Path, model: Path, **ids: Any) -> dict[str, dict[str, str]]:
     """Run inference; the row of each case."""
-    places = {"dataset_dir": str(source), "output_dir": str(output), "ckpt_path": str(model)}
-    small = {"network_def#features": 4, "panels": False, "figures": False, "handlers#0#disable": True}
-    config = parsed(["inference"], **(places | small | ids))
-    for step in range(2):
-        config.get_parsed_content(f"run#{step}")
-    return {row["id"]: row for row in csv.DictReader(open(output / "metrics.csv"))}
+    small = {"network_def#features": 4, "figures": False}
+    return {row["id"]: row for row in run.fuse(source, output, model, **(small | ids))}
 
 
 def test_a_file_with_nan_is_named_in_training_and_in_inference(tmp_path: Path, cohort: Path, model: Path) -> None:
@@ -176,8 +138,8 @@ def test_a_file_with_nan_is_named_in_training_and_in_inference(tmp_path: Path, c
     assert row["error"] == "ScaleToUnit: image holds NaN or infinite values; repair the file."
     path = str(tmp_path / "data/CT/7001.nii.gz")
     case = {"image": path, "mri": path, "id": "7001", "group": "7", "section": "training", "label": -1}
-    config = training(["surface"], cohort, tmp_path, training_cases=[case] * 2, cache_dir=str(tmp_path / "cache"))
-    messages = failure(lambda: run(config))
+    config = run.training(["surface"], cohort, tmp_path, training_cases=[case] * 2, cache_dir=str(tmp_path / "cache"))
+    messages = failure(lambda: execute(config))
     assert "case 7001 cannot be preprocessed" in messages
     assert "ScaleToUnit: image holds NaN or infinite values; repair the file." in messages
 
@@ -201,11 +163,11 @@ def test_a_file_with_nan_is_named_in_training_and_in_inference(tmp_path: Path, c
 def test_out_of_memory_ends_in_one_sentence_and_leaves_the_files(
     tmp_path: Path, cohort: Path, override: dict, message: str
 ) -> None:
-    run(training(["surface"], cohort, tmp_path))
+    execute(run.training(["surface"], cohort, tmp_path))
     before = {path.name: path.read_bytes() for path in tmp_path.glob("*.pt")}
     assert set(before) == {"model.pt", "checkpoint.pt"}
     ids = {"max_epochs": 2, "val_interval": 1, "resume": True}
-    assert re.search(message, failure(lambda: run(training(["surface"], cohort, tmp_path, **(ids | override)))))
+    assert re.search(message, failure(lambda: execute(run.training(["surface"], cohort, tmp_path, **(ids | override)))))
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.pt")} == before
 
 
@@ -309,13 +271,13 @@ def test_the_learning_rate_finder_suggests_a_rate_and_touches_no_weights(
     ids = {"stage_one_epochs": [1, 1], "num_rates": 20, "start_rate": 1e-4}
     if names:
         ids |= {"network_def": KeywordNet(features=4), "finder_network": KEYWORD.replace("\n", "")}
-    config = training([*names, "lr_finder"], cohort, tmp_path, **ids)
+    config = run.training([*names, "lr_finder"], cohort, tmp_path, **ids)
     if names:
         config.config.pop("network_def#features", None)
     network = config.get_parsed_content("network_def")
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with caplog.at_level("INFO"):
-        run(config)
+        execute(config)
     rates = [float(row["learning_rate"]) for row in csv.DictReader(open(tmp_path / "learning_rates.csv"))]
     assert rates[:2] == pytest.approx([1e-4, 1e-4 * 10 ** (4 / 19)]) and 10 <= len(rates) <= 20
     assert "pass --learning_rate " in caplog.text and (tmp_path / "learning_rates.png").is_file()

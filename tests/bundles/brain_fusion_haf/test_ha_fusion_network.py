@@ -232,7 +232,9 @@ def test_script_trace_and_export_equal_eager(count: int) -> None:
     assert torch.allclose(scripted(image), network(image), atol=1e-5)
 
 
-@pytest.mark.parametrize("settings", [{"features": (8, 12), "blocks": (0, 2)}, {"features": (4, 4, 8, 8), "blocks": [1] * 4}])
+@pytest.mark.parametrize(
+    "settings", [{"features": (8, 12), "blocks": (0, 2)}, {"features": (4, 4, 8, 8), "blocks": [1] * 4}]
+)
 def test_number_of_scales_and_blocks(settings: dict) -> None:
     network = drawn(HAFusionNet(pyramid_channels=8, **settings))
     assert network(torch.rand(1, 2, 19, 22)).shape == (1, 1, 19, 22)
