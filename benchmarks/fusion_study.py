@@ -55,8 +55,8 @@ def train(job: tuple[str, str], output: Path, folds: dict[str, int], ids: dict[s
     """Cross-validate one network on one modality; what it prints goes to ``cross_validate.log``."""
     modality, name = job
     network, folder = NETWORKS[name], output / modality / name
-    if network.max_epochs is not None:
-        ids = {"max_epochs": network.max_epochs} | ids
+    if modality in network.max_epochs:
+        ids = {"max_epochs": network.max_epochs[modality]} | ids
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "cross_validate.log", "a") as log, contextlib.redirect_stdout(log):
         cross_validate(

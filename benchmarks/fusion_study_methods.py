@@ -3,8 +3,8 @@
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Network:
         module: file in ``scripts`` of the bundle, without suffix.
         name: class in it.
         configs: override files of the training; ``{modality}`` stands for ct, pet or spect.
-        max_epochs: of the training; None is the number of the configs.
+        max_epochs: of the training by modality; where left out, the number of the configs.
     """
 
     title: str
@@ -39,7 +39,7 @@ class Network:
     module: str
     name: str
     configs: tuple[str, ...]
-    max_epochs: int | None = None
+    max_epochs: Mapping[str, int] = field(default_factory=dict)
 
     def config_files(self, modality: str) -> list[str]:
         """Override files for one modality."""
@@ -56,7 +56,7 @@ NETWORKS = {
         "attention_network",
         "AttentionFusionNet",
         ("attention.json", "surface.json"),
-        max_epochs=20,
+        max_epochs={"CT": 20, "PET": 10, "SPECT": 8},  # about as many steps each
     ),
     "haf": Network("HAF", "brain_fusion_haf", "ha_fusion_network", "HAFusionNet", ("quality.json", "{modality}.json")),
     "sdnet": Network("SDNet", "brain_fusion_sdnet", "sdnet", "SDNet", ("{modality}.json",)),

@@ -35,7 +35,7 @@ def without_thin_parts(image: sitk.Image) -> sitk.Image:
     """Set what is no body to the lowest intensity: the head holder of CT, markers, lines of text.
 
     Foreground is what exceeds a tenth of the range (lowest value to 99th percentile); holes filled, parts thinner than 7
-    steps that hang on nothing thicker go. An image of which less than half were left stays as it is.
+    steps that hang on nothing thicker go; a closed ring counts as filled. An image of which less than half were left stays as it is.
     """
     values = sitk.GetArrayViewFromImage(image)
     low, high = float(values.min()), float(np.percentile(values, 99))
