@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 BUNDLE ?= lung_ct_resnet3d
 STUDY ?= bundles/brain_fusion_emfusion/output/study
+# two files at a time; a test's own processes share a core with it
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 CODE := common tests benchmarks $(wildcard bundles/*/scripts)
 
 .PHONY: train test test-full check format doctor fusion-study
@@ -11,10 +13,10 @@ train: .venv/ready
 	$(BIN)/python -m monai.bundle run --config_file bundles/$(BUNDLE)/configs/train.json
 
 test: .venv/ready-dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-full: .venv/ready-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: .venv/ready-dev
 	$(BIN)/ruff format --check $(CODE)

@@ -144,7 +144,10 @@ def _training(network: Network, modality: str, max_epochs: int | None) -> dict[s
     for file in ("train.json", *network.config_files(modality)):
         ids |= json.loads((ROOT / "bundles" / network.bundle / "configs" / file).read_text())
     start = re.search(r"[\w-]+\.pt", ids["pretrained_path"] or "")
-    return {"epochs": max_epochs or network.max_epochs.get(modality) or ids["max_epochs"], "start": start[0] if start else None}
+    return {
+        "epochs": max_epochs or network.max_epochs.get(modality) or ids["max_epochs"],
+        "start": start[0] if start else None,
+    }
 
 
 @torch.no_grad()

@@ -59,7 +59,8 @@ class RigidRegistration:
         backend: ``simpleitk``; or ``elastix`` (``pip install itk-elastix==0.25.4``), which refines the same starts.
         max_degrees: largest rotation that is searched; in 3-D around one axis.
         candidates: how many poses of the search are refined.
-        min_nmi: normalised mutual information below which a warning is logged.
+        min_nmi: normalised mutual information below which a warning is logged; noise on a head has 1.06, registered CT on
+            MRI 1.2 and more.
         margin: a refined pose that differs by more than 4 steps of the fixed grid at one of its corners, and whose
             normalised mutual information is lower by less than this, makes the result ambiguous: a warning is logged.
         seed: of the places where large images are sampled.
@@ -76,7 +77,7 @@ class RigidRegistration:
         backend: str = "simpleitk",
         max_degrees: float = 30,
         candidates: int = 3,
-        min_nmi: float = 1.05,
+        min_nmi: float = 1.08,
         margin: float = 0.005,
         seed: int = 1,
     ) -> None:

@@ -27,7 +27,8 @@ def suggest_learning_rate(
 
     Args:
         rates: (K,) > 0, in equal steps of their logarithm.
-        losses: (K,), one of each rate, not smoothed; all from the first that is no number, or not positive, are left out.
+        losses: (K,), one of each rate, best of one and the same batch, not smoothed; all from the first that is no number,
+            or not positive, are left out.
         sigma: of the Gaussian window, in steps.
 
     Returns:

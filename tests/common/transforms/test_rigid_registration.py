@@ -133,7 +133,7 @@ def test_two_poses_of_equal_similarity_warn(caplog: pytest.LogCaptureFixture) ->
     square[:, 28:68, 28:68] = 200.0
     moved, _ = turned(square, 45, (0.0, 0.0))
     with caplog.at_level(logging.WARNING):
-        result = RigidRegistration(max_degrees=60)(square, moved)
+        result = RigidRegistration(max_degrees=60, margin=0.1)(square, moved)
     assert "the registration is ambiguous, check the pictures" in result.warning and result.warning in caplog.text
 
 
@@ -149,9 +149,9 @@ def test_a_poor_similarity_warns(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         result = RigidRegistration(max_degrees=0, candidates=1)(plane("MRI"), noise, ("mri of a", "image"))
     assert (
-        result.nmi < 1.05
+        result.nmi < 1.08
         and "image on mri of a" in caplog.text
-        and "is below 1.05; the registration is poor" in caplog.text
+        and "is below 1.08; the registration is poor" in caplog.text
     )
 
 
