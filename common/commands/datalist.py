@@ -153,12 +153,11 @@ def fusion(
         registered: False also takes subjects whose sequences lie on different grids, for inference_unregistered.json.
     """
     options = {"groups": groups, "validation": validation, "test": test, "seed": seed, "skip_broken": skip_broken}
-    options |= {
-        "sequences": sequences.split(",") if isinstance(sequences, str) else sequences,
-        "registered": registered,
-    }
+    chosen = sequences.split(",") if isinstance(sequences, str) else sequences
     place = source if isinstance(source, list | tuple) else str(source)
-    _report(datalist_fusion(place, str(dataset_dir), **options, progress=True))  # type: ignore[arg-type]
+    _report(
+        datalist_fusion(place, str(dataset_dir), **options, sequences=chosen, registered=registered, progress=True)  # type: ignore[arg-type]
+    )
 
 
 def gdsc(
