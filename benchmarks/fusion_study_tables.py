@@ -65,7 +65,7 @@ def collect(
 
 
 def _head(name: str, folds: int, every: int, max_epochs: int | None) -> str:
-    share = "all pairs" if every == 1 else f"every {every}th pair of a case"
+    share = "all pairs" if every == 1 else f"one pair in {every} of each case"
     trial = "" if max_epochs is None else f"; a trial with {max_epochs} epochs of each training"
     return (
         f"{name}-MRI of AANLIB: {folds} folds of whole cases, the same for all networks, seed 0; each pair is fused by"

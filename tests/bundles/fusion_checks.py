@@ -153,7 +153,8 @@ class InferenceChecks:
         with torch.no_grad():
             output = network(image)
         assert output.min() >= 0 and output.max() <= 1
-        assert (output - image.amax(1, keepdim=True)).abs().mean() > 0.02
+        maximum = image.amax(1, keepdim=True)
+        assert (output - maximum)[(maximum > 0.1) & (maximum < 0.9)].abs().mean() > 1e-3
         expected = (output * (image > 0).any(1, keepdim=True))[0, 0].numpy() * 255
         assert np.abs(np.asarray(Image.open(tmp_path / "out/7001_fused.png")).astype(float) - expected).max() <= 1
 
