@@ -194,7 +194,7 @@ def test_the_page_is_rendered_from_the_figures_alone(finished: Path) -> None:
     assert set(part["differences"]["emfusion"]) == {"maximum"}
     assert study["networks"]["emfusion"]["parameters"] == 148545
     assert study["networks"]["emfusion"]["training"][MODALITY]["start"] == "phantoms_edges.pt"
-    assert study["networks"]["attention"]["training"][MODALITY] == {"epochs": 40, "start": None}
+    assert study["networks"]["attention"]["training"][MODALITY] == {"epochs": 8, "start": None}
     assert set(study["cpu_seconds"]) == set(part["figures"])
 
 

@@ -147,6 +147,7 @@ class Connectivity(Transform):
                 f"Connectivity: {subject_text(subject)} has fewer than 2 regions that vary; leave the case out."
             )
         both = torch.stack([fisher_z(full.float(), self.fisher_clip), partial.float()], dim=1)
+        both = (both + both.mT) / 2  # products and inverses are symmetric but for the last bit on some processors
         both.diagonal(dim1=-2, dim2=-1).zero_()
         if bool((has & ~both[:, 0].ne(0).any(-1)).any()):
             raise ValueError(
