@@ -25,13 +25,12 @@ from matplotlib.figure import Figure
 from monai.optimizers import WarmupCosineSchedule
 from PIL import Image
 from scipy.ndimage import binary_dilation, binary_erosion
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "bundles/brain_fusion_haf")]
-from scripts.ha_fusion_network import HAFusionNet  # noqa: E402
-
+sys.path.insert(0, str(ROOT))
+from benchmarks.fusion_study_methods import make_network  # noqa: E402
 from common.data.atomic import atomic_path  # noqa: E402
 from common.data.brain_phantoms import PhantomSettings, make_cohort  # noqa: E402
 from common.losses import SurfaceLoss  # noqa: E402
@@ -111,11 +110,11 @@ def _luma(path: Path) -> Tensor:
     return pixels[None] if pixels.ndim == 2 else rgb_to_ycbcr(pixels.permute(2, 0, 1))[0]
 
 
-def train(loss: SurfaceLoss, pairs: list[Pair], options: Options) -> tuple[HAFusionNet, float]:
+def train(loss: SurfaceLoss, pairs: list[Pair], options: Options) -> tuple[nn.Module, float]:
     """Network after the steps, and CPU seconds; the crops are the same for every loss."""
     torch.manual_seed(options.seed)
     chance = np.random.default_rng(options.seed)
-    network = HAFusionNet(in_channels=2)
+    network = make_network("brain_fusion_haf", "ha_fusion_network", "HAFusionNet").train()
     optimizer = torch.optim.Adam(network.parameters(), options.learning_rate)
     schedule = WarmupCosineSchedule(optimizer, round(0.1 * options.steps), options.steps, warmup_multiplier=0.1)
     start = time.process_time()
