@@ -5,8 +5,6 @@ are random: the time of a convolution does not depend on them.
 """
 
 import argparse
-import importlib
-import importlib.util
 import json
 import os
 import platform
@@ -28,6 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+from benchmarks.fusion_study_methods import make_network as load_network  # noqa: E402
 from common.data.brain_phantoms import PhantomSettings, make_cohort  # noqa: E402
 
 NETWORKS = {
@@ -46,18 +45,9 @@ Row = dict[str, Any]
 
 
 def make_network(name: str) -> nn.Module:
-    """The network of a bundle; each bundle calls its package ``scripts``, so here it gets a name of its own."""
-    bundle, module = NETWORKS[name]
-    package = f"{bundle}_scripts"
-    if package not in sys.modules:
-        folder = ROOT / "bundles" / bundle / "scripts"
-        spec = importlib.util.spec_from_file_location(package, folder / "__init__.py")
-        if spec is None or spec.loader is None:
-            raise ImportError(f"make_network: {folder} holds no package; run from a complete checkout.")
-        sys.modules[package] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[package])
+    """The network of a bundle with random weights from one seed."""
     torch.manual_seed(0)
-    return getattr(importlib.import_module(f"{package}.{module}"), name)(in_channels=2).eval()
+    return load_network(*NETWORKS[name], name)
 
 
 def make_image(size: int = SIZE, batch: int = 1) -> Tensor:

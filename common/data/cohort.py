@@ -7,17 +7,22 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .datalist import load_datalist
+from .datalist import PATH_KEYS, load_datalist
 
 __all__ = ["load_or_make"]
 
 
 def load_or_make(
-    dataset_dir: str, default_dir: str, make: Callable[[Path, Any], None], settings: Any, rank: int = 0
+    dataset_dir: str,
+    default_dir: str,
+    make: Callable[[Path, Any], None],
+    settings: Any,
+    rank: int = 0,
+    path_keys: Sequence[str] = PATH_KEYS,
 ) -> dict[str, list[dict]]:
     """Load ``dataset_dir/dataset.json``; in the bundle's own data folder make a phantom cohort first.
 
@@ -30,6 +35,7 @@ def load_or_make(
         make: ``make(folder, settings)`` writes images and ``dataset.json``.
         settings: dataclass of plain values.
         rank: rank of this process.
+        path_keys: entries that become absolute paths.
 
     Returns:
         Items by section (:func:`load_datalist`).
@@ -39,7 +45,7 @@ def load_or_make(
     """
     own = os.path.abspath(dataset_dir) == os.path.abspath(default_dir)
     if not own or (Path(dataset_dir) / "dataset.json").is_file():
-        return load_datalist(dataset_dir)
+        return load_datalist(dataset_dir, path_keys=path_keys)
     description = json.dumps(dataclasses.asdict(settings), sort_keys=True)
     folder = Path(default_dir) / f"phantoms-{hashlib.sha256(description.encode()).hexdigest()[:12]}"
     if not folder.is_dir():
@@ -47,7 +53,7 @@ def load_or_make(
             _make(folder, make, settings)
         else:
             _wait(folder)
-    return load_datalist(folder)
+    return load_datalist(folder, path_keys=path_keys)
 
 
 def _make(folder: Path, make: Callable[[Path, Any], None], settings: Any) -> None:

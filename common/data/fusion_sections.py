@@ -7,7 +7,6 @@ from typing import Any
 
 from .brain_phantoms import PhantomSettings, make_cohort
 from .cohort import load_or_make
-from .datalist import load_datalist
 from .fusion_cases import FUSION_KEYS, choose_sequences, scan_fusion
 
 __all__ = ["fusion_inference_cases", "fusion_training_cases"]
@@ -83,11 +82,6 @@ def _load(
     sequences: Sequence[str] | None,
 ) -> dict[str, list[dict]]:
     """Cases of the datalist, or of the phantoms, with the sequences chosen."""
-    folder = Path(dataset_dir)
-    if os.path.abspath(folder) == os.path.abspath(default_dir) and not (folder / "dataset.json").is_file():
-        made = load_or_make(dataset_dir, default_dir, make_cohort, PhantomSettings(**(settings or {})), rank)
-        image = next(case["image"] for cases in made.values() for case in cases)
-        first = Path(image if isinstance(image, str) else image[0])
-        folder = next(parent for parent in first.parents if (parent / "dataset.json").is_file())
-    found = load_datalist(folder, path_keys=FUSION_KEYS)
+    made_with = PhantomSettings(**(settings or {}))
+    found = load_or_make(dataset_dir, default_dir, make_cohort, made_with, rank, path_keys=FUSION_KEYS)
     return {section: [choose_sequences(case, sequences) for case in cases] for section, cases in found.items()}

@@ -33,8 +33,8 @@ class RigidRegistrationd(MapTransform):
         moving_keys: entries that move, (C, H, W[, D]), each by itself.
         companions: for a moving key further images that move with it, (C, H, W[, D]), linear.
         label_keys: the same for label maps, nearest neighbour.
-        transform_dir: folder for ``<id>_<key>.tfm`` (an id that is no file name becomes one, with a checksum), which 3D Slicer, SimpleITK and
-            :func:`~.apply_rigid_transform` read; None writes none.
+        transform_dir: folder for ``<id>_<key>.tfm`` (an id that is no file name becomes one, with a checksum), which 3D
+            Slicer, SimpleITK and :func:`~.apply_rigid_transform` read; None writes none.
         registration: how to register; the default settings if None.
     """
 
